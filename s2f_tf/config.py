@@ -1,0 +1,322 @@
+"""Every setting there is, as frozen dataclasses, and the named presets.
+
+A run is described by one `Config`. It is saved as `config.json` beside everything made from it, and everything is
+rebuilt from it. Commands define one absl flag for each setting (`--generation.steps=4000`), which overrides the preset.
+Unknown keys and impossible values are refused with a `ConfigError` that names the setting.
+"""
+
+import dataclasses
+import json
+import os
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+SAMPLE_RATE = 16_000  # Hz; every waveform inside the software
+MIN_SECONDS = 0.5  # the shortest voice that is accepted
+MAX_SECONDS = 30.0  # the longest voice that an exported model accepts
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or cannot be; the message names it and says what is allowed."""
+
+
+def setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
+    """A dataclass field with its documentation (the flag's help) and the values it may take, `low` and `high` included."""
+    return dataclasses.field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticConfig:
+    """The embedded corpus of synthetic speakers (`s2f_tf/data/synthetic.py`)."""
+
+    speakers: int = setting(2000, "speakers in the corpus, over all splits", low=2)
+    clips_per_speaker: int = setting(2, "clips of each speaker", low=1)
+    faces_per_clip: int = setting(3, "faces stored with each clip", low=1)
+    seconds: float = setting(2.5, "mean length of an utterance in seconds", low=0.7, high=30.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What a training example is, and how it is augmented."""
+
+    face_size: int = setting(48, "height and width of a face in pixels", low=16, high=1024)
+    window_seconds: float = setting(1.0, "length of the training window in seconds", low=MIN_SECONDS, high=MAX_SECONDS)
+    flip: bool = setting(True, "mirror half of the faces")
+    colour_jitter: float = setting(0.05, "largest change of a face's brightness, contrast and saturation", low=0.0, high=0.9)
+    shift: float = setting(0.03, "largest shift of a face, as a share of its size", low=0.0, high=0.25)
+    gain_db: float = setting(6.0, "largest change of a waveform's level in dB", low=0.0, high=40.0)
+    noise_db: float = setting(-30.0, "loudest white noise added to a waveform, in dB relative to it", low=-120.0, high=20.0)
+    fade_seconds: float = setting(0.05, "longest fade at either end of a waveform in seconds", low=0.0, high=0.25)
+    polarity: bool = setting(True, "turn half of the waveforms upside down")
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeechEncoderConfig:
+    """S: raw waveform to embedding (`s2f_tf/models/speech_encoder.py`)."""
+
+    stem_kernel: int = setting(64, "taps of the first convolution, which reads the waveform", low=4)
+    stem_stride: int = setting(8, "stride of the first convolution", low=2)
+    widths: tuple[int, ...] = setting((32, 48, 64, 96), "channels of each stage of residual blocks", low=4)
+    stride: int = setting(4, "each stage shortens time by this factor", low=2)
+    blocks: int = setting(1, "residual blocks in each stage", low=1)
+    pooled_stages: int = setting(2, "how many of the last stages are pooled into the embedding", low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceEncoderConfig:
+    """F: face to embedding; its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
+
+    widths: tuple[int, ...] = setting((32, 64, 96, 128), "channels of each stage of residual blocks; every stage halves the face", low=4)
+    blocks: int = setting(1, "residual blocks in each stage", low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorConfig:
+    """G: (z, embedding) to face (`s2f_tf/models/generator.py`)."""
+
+    z_size: int = setting(32, "size of z, what the voice does not tell", low=1)
+    style_size: int = setting(128, "size of the style vector that modulates every block", low=4)
+    widths: tuple[int, ...] = setting((128, 96, 64, 48), "channels of each block; every block but the first doubles the face, and so does the last layer", low=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchingConfig:
+    """The first stage: which face belongs to which voice (`s2f_tf/training/matching.py`)."""
+
+    steps: int = setting(700, "training steps", low=1)
+    batch_size: int = setting(64, "clips in a step, over all replicas and workers; each has batch_size - 1 negatives", low=2)
+    learning_rate: float = setting(1e-3, "largest learning rate of Adam; it rises over the warm-up and falls to zero as a cosine", low=0.0)
+    warmup_steps: int = setting(50, "steps over which the learning rate rises", low=0)
+    scale: float = setting(12.0, "the matching softmax multiplies the cosine of two embeddings by this", low=0.1)
+    weight_decay: float = setting(1e-4, "decoupled weight decay", low=0.0, high=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationConfig:
+    """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
+
+    steps: int = setting(2500, "training steps", low=1)
+    batch_size: int = setting(32, "clips in a step, over all replicas and workers", low=2)
+    generator_learning_rate: float = setting(1e-3, "learning rate of the generator's Adam", low=0.0)
+    discriminator_learning_rate: float = setting(1e-3, "learning rate of the discriminator's Adam", low=0.0)
+    beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
+    gamma: float = setting(0.5, "weight of the gradient penalty R1", low=0.0)
+    penalty_every: int = setting(8, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
+    ema_decay: float = setting(0.995, "decay of the moving average of the generator, which is what is exported", low=0.0, high=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """Logs, checkpoints and pictures (`s2f_tf/training/loop.py`)."""
+
+    log_every: int = setting(10, "steps between lines of log.jsonl", low=1)
+    checkpoint_every: int = setting(250, "steps between checkpoints", low=1)
+    picture_every: int = setting(250, "steps of generation between picture grids", low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run. `Config()` is not a preset: take one from `preset`."""
+
+    preset: str = "demo"
+    seed: int = setting(0, "seed of the corpus, of the first weights and of every random draw", low=0, high=2**31 - 1)
+    precision: str = setting("float32", "arithmetic of the layers; variables are always float32", choices=("float32", "mixed_bfloat16"))
+    embedding_size: int = setting(64, "size of the embedding that speech and face encoder share", low=2)
+    synthetic: SyntheticConfig = SyntheticConfig()
+    data: DataConfig = DataConfig()
+    speech_encoder: SpeechEncoderConfig = SpeechEncoderConfig()
+    face_encoder: FaceEncoderConfig = FaceEncoderConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    matching: MatchingConfig = MatchingConfig()
+    generation: GenerationConfig = GenerationConfig()
+    loop: LoopConfig = LoopConfig()
+
+    def __post_init__(self) -> None:
+        for name, field in settings(Config).items():
+            _check(name, field, _get(self, name))
+        base, rest = divmod(self.data.face_size, 2 ** len(self.generator.widths))
+        if rest or base < 2:
+            raise ConfigError(
+                f"generator.widths has {len(self.generator.widths)} blocks, so data.face_size must be a multiple of "
+                f"{2 ** len(self.generator.widths)} and at least {2 ** (len(self.generator.widths) + 1)}, not {self.data.face_size}"
+            )
+        if self.data.face_size < 2 ** (len(self.face_encoder.widths) + 1):
+            raise ConfigError(
+                f"face_encoder.widths has {len(self.face_encoder.widths)} stages, each of which halves the face: "
+                f"data.face_size must be at least {2 ** (len(self.face_encoder.widths) + 1)}, not {self.data.face_size}"
+            )
+        if self.speech_encoder.pooled_stages > len(self.speech_encoder.widths):
+            raise ConfigError(
+                f"speech_encoder.pooled_stages must be at most the {len(self.speech_encoder.widths)} stages of "
+                f"speech_encoder.widths, not {self.speech_encoder.pooled_stages}"
+            )
+        hop = self.speech_encoder.stem_stride * self.speech_encoder.stride ** len(self.speech_encoder.widths)
+        if hop > MIN_SECONDS * SAMPLE_RATE:
+            raise ConfigError(
+                f"speech_encoder.stem_stride times speech_encoder.stride to the power of its stages is {hop} samples, "
+                f"longer than the shortest voice of {MIN_SECONDS} s: at most {int(MIN_SECONDS * SAMPLE_RATE)} is allowed"
+            )
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in a training window."""
+        return round(self.data.window_seconds * SAMPLE_RATE)
+
+
+def settings(cls: type, prefix: str = "") -> dict[str, dataclasses.Field]:
+    """Every setting below a config class, by its dotted name, such as `generation.steps`."""
+    found = {}
+    for field in dataclasses.fields(cls):
+        name = prefix + field.name
+        if dataclasses.is_dataclass(field.type):
+            found |= settings(field.type, name + ".")
+        elif field.metadata:
+            found[name] = field
+    return found
+
+
+def preset(name: str) -> Config:
+    """The preset of that name. Raises `ConfigError` where there is none."""
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset '{name}': there are {', '.join(sorted(PRESETS))}")
+    return PRESETS[name]
+
+
+def override(config: Config, values: Mapping[str, Any]) -> Config:
+    """A copy of `config` with settings replaced by dotted name, checked together once all are in place.
+
+    Raises `ConfigError` for an unknown name or an impossible value.
+    """
+    tree = dataclasses.asdict(config)
+    for name, value in values.items():
+        if name not in settings(Config):
+            raise ConfigError(f"unknown setting '{name}'")
+        *parents, leaf = name.split(".")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node[leaf] = value
+    return from_dict(tree)
+
+
+def from_dict(tree: Mapping[str, Any]) -> Config:
+    """The config that `dataclasses.asdict` (or JSON) describes. Raises `ConfigError`; a missing key is an error too."""
+    return _from_dict(Config, tree, "")
+
+
+def load(folder: str) -> Config:
+    """Reads `<folder>/config.json`. Raises `ConfigError` naming the file where it is absent or damaged."""
+    path = os.path.join(folder, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return from_dict(json.load(file))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist: {folder} is not a work directory of s2f_tf") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, ConfigError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def save(config: Config, folder: str) -> None:
+    """Writes `<folder>/config.json`, aside and then renamed."""
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "config.json")
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(dataclasses.asdict(config), file, indent=2)
+        file.write("\n")
+    os.replace(path + ".part", path)
+
+
+def differences(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
+    """The settings in which two configs differ, by dotted name."""
+    pairs = {name: (_get(a, name), _get(b, name)) for name in settings(Config)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _get(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def _from_dict(cls: type, tree: Any, prefix: str) -> Any:
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"'{prefix.rstrip('.') or 'config'}' must be an object, not {tree!r}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in tree:
+        if key not in fields:
+            raise ConfigError(f"unknown setting '{prefix}{key}'")
+    values = {}
+    for key, field in fields.items():
+        if key not in tree:
+            raise ConfigError(f"setting '{prefix}{key}' is missing")
+        if dataclasses.is_dataclass(field.type):
+            values[key] = _from_dict(field.type, tree[key], f"{prefix}{key}.")
+        else:
+            values[key] = tuple(tree[key]) if isinstance(tree[key], list) else tree[key]
+    return cls(**values)
+
+
+def _check(name: str, field: dataclasses.Field, value: Any) -> None:
+    kind = typing.get_origin(field.type) or field.type
+    if kind is tuple:
+        if not isinstance(value, tuple) or not value:
+            raise ConfigError(f"{name} must be a list of at least one whole number, not {value!r}")
+        for item in value:
+            _check_one(name, field, int, item)
+    else:
+        _check_one(name, field, kind, value)
+
+
+def _check_one(name: str, field: dataclasses.Field, kind: type, value: Any) -> None:
+    right = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    if not right or value != value:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+        raise ConfigError(f"{name} must be {words[kind]}, not {value!r}")
+    low, high, choices = field.metadata["low"], field.metadata["high"], field.metadata["choices"]
+    if low is not None and value < low:
+        raise ConfigError(f"{name} must be at least {low}, not {value}")
+    if high is not None and value > high:
+        raise ConfigError(f"{name} must be at most {high}, not {value}")
+    if choices and value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not '{value}'")
+
+
+PRESETS = {
+    # Two CPU cores, under ten minutes with everything.
+    "demo": Config(),
+    # A few seconds on one core, to try the machinery: its faces are not worth looking at.
+    "tiny": Config(
+        preset="tiny",
+        embedding_size=16,
+        synthetic=SyntheticConfig(speakers=40, clips_per_speaker=2, faces_per_clip=2, seconds=0.8),
+        data=DataConfig(face_size=16, window_seconds=0.5),
+        speech_encoder=SpeechEncoderConfig(widths=(8, 8, 16), pooled_stages=2),
+        face_encoder=FaceEncoderConfig(widths=(8, 16)),
+        generator=GeneratorConfig(z_size=8, style_size=16, widths=(16, 16)),
+        matching=MatchingConfig(steps=6, batch_size=8, warmup_steps=2),
+        generation=GenerationConfig(steps=6, batch_size=8, penalty_every=2),
+        loop=LoopConfig(log_every=1, checkpoint_every=2, picture_every=3),
+    ),
+    # 128 pixels and six seconds, as in the paper; for GPUs.
+    "paper": Config(
+        preset="paper",
+        precision="mixed_bfloat16",
+        embedding_size=256,
+        data=DataConfig(face_size=128, window_seconds=6.0),
+        speech_encoder=SpeechEncoderConfig(widths=(64, 128, 256, 512), blocks=2, pooled_stages=3),
+        face_encoder=FaceEncoderConfig(widths=(64, 128, 256, 512, 512), blocks=2),
+        generator=GeneratorConfig(z_size=128, style_size=512, widths=(512, 512, 256, 128, 64)),
+        matching=MatchingConfig(steps=100_000, batch_size=256, learning_rate=5e-4, warmup_steps=2000),
+        generation=GenerationConfig(
+            steps=300_000,
+            batch_size=64,
+            generator_learning_rate=2e-4,
+            discriminator_learning_rate=2e-4,
+            gamma=1.0,
+            penalty_every=16,
+            ema_decay=0.999,
+        ),
+        loop=LoopConfig(log_every=100, checkpoint_every=2000, picture_every=2000),
+    ),
+}

@@ -1,0 +1,1 @@
+"""Clips: how they are made, stored and read."""

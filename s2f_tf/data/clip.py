@@ -1,0 +1,147 @@
+"""A clip, the record that everything reads, and the corpus on disk that holds it.
+
+A clip is one `tf.train.Example` in a TFRecord shard `<split>-00000-of-00008.tfrecord`: one utterance, one or more faces
+of who speaks it, and who that is. A `corpus.json` beside the shards says what made them and what they hold.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import soundfile
+import tensorflow as tf
+
+from s2f_tf.config import SAMPLE_RATE
+
+SPLITS = ("train", "validation", "test")
+AUDIO_FORMATS = ("flac", "wav")
+
+_SHARD = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.tfrecord")
+
+
+class CorpusError(ValueError):
+    """A corpus or a record that cannot be used; the message names the file and what is wrong."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One utterance and the faces that go with it.
+
+    Attributes:
+        id: unique in the corpus.
+        speaker: who speaks; where unknown, the video's id.
+        waveform: float32 [S] in [-1, 1], mono, 16 kHz, the whole utterance. Stored with 16 bits.
+        faces: JPEG files, one or more, square and aligned, all of one size.
+        factors: true factors by name, in the synthetic corpus only.
+    """
+
+    id: str
+    speaker: str
+    waveform: np.ndarray
+    faces: tuple[bytes, ...]
+    factors: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def encode(clip: Clip, audio_format: str) -> bytes:
+    """The clip as a serialised `tf.train.Example`; `audio_format` is one of `AUDIO_FORMATS`."""
+    sound = io.BytesIO()
+    soundfile.write(sound, clip.waveform, SAMPLE_RATE, format=audio_format.upper(), subtype="PCM_16")
+    features = {
+        "clip/id": [clip.id.encode()],
+        "speaker/id": [clip.speaker.encode()],
+        "audio/encoded": [sound.getvalue()],
+        "audio/format": [audio_format.encode()],
+        "face/encoded": list(clip.faces),
+        "factor/names": [name.encode() for name in clip.factors],
+    }
+    example = tf.train.Example()
+    for name, values in features.items():
+        example.features.feature[name].bytes_list.value.extend(values)
+    example.features.feature["factor/values"].float_list.value.extend(clip.factors.values())
+    return example.SerializeToString(deterministic=True)
+
+
+def decode(record: bytes) -> Clip:
+    """The clip in a serialised `tf.train.Example`. Raises `CorpusError` where it holds none."""
+    try:
+        feature = tf.train.Example.FromString(record).features.feature
+        waveform, _ = soundfile.read(io.BytesIO(feature["audio/encoded"].bytes_list.value[0]), dtype="float32")
+        names = [name.decode() for name in feature["factor/names"].bytes_list.value]
+        return Clip(
+            id=feature["clip/id"].bytes_list.value[0].decode(),
+            speaker=feature["speaker/id"].bytes_list.value[0].decode(),
+            waveform=waveform,
+            faces=tuple(feature["face/encoded"].bytes_list.value),
+            factors=dict(zip(names, feature["factor/values"].float_list.value, strict=True)),
+        )
+    except Exception as error:  # protobuf, soundfile and index errors share no base class below Exception
+        raise CorpusError(f"not a clip: {error}") from error
+
+
+def split_of(speaker: str) -> str:
+    """The split that a speaker belongs to: 80 % train, 10 % validation, 10 % test.
+
+    By a hash of the speaker, so that it stays the same when other speakers are added.
+    """
+    share = int.from_bytes(hashlib.sha256(speaker.encode()).digest()[:8], "big") / 2**64
+    return "train" if share < 0.8 else "validation" if share < 0.9 else "test"
+
+
+def write_shard(folder: str, split: str, index: int, count: int, clips: Iterable[Clip], audio_format: str) -> int:
+    """Writes shard `index` of `count`, aside and then renamed, and returns how many clips it holds."""
+    path = os.path.join(folder, f"{split}-{index:05d}-of-{count:05d}.tfrecord")
+    written = 0
+    with tf.io.TFRecordWriter(path + ".part") as writer:
+        for clip in clips:
+            writer.write(encode(clip, audio_format))
+            written += 1
+    os.replace(path + ".part", path)
+    return written
+
+
+def write_description(folder: str, description: Mapping[str, Any]) -> None:
+    """Writes `corpus.json`, aside and then renamed; its presence says that the corpus is whole.
+
+    `description` holds at least `made_by` (a command), `audio_format`, `face_size` (pixels), `clips` and `speakers` (counts
+    by split) and `dropped` (counts by reason).
+    """
+    path = os.path.join(folder, "corpus.json")
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(description, file, indent=2)
+        file.write("\n")
+    os.replace(path + ".part", path)
+
+
+def read_description(folder: str) -> dict[str, Any]:
+    """Reads `corpus.json`. Raises `CorpusError` naming the file where it is absent, damaged or lacks a field."""
+    path = os.path.join(folder, "corpus.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            description = json.load(file)
+    except FileNotFoundError:
+        raise CorpusError(f"{path} does not exist: {folder} is not a corpus, or the job that makes it has not ended") from None
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: {error}") from error
+    for field in ("made_by", "audio_format", "face_size", "clips", "speakers", "dropped"):
+        if field not in description:
+            raise CorpusError(f"{path} has no field '{field}'")
+    return description
+
+
+def shards(folder: str, split: str) -> list[str]:
+    """The shards of a split, in order. Raises `CorpusError` where one of a set is missing."""
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        match = _SHARD.fullmatch(name)
+        if match and match["split"] == split:
+            found[int(match["index"])] = (os.path.join(folder, name), int(match["count"]))
+    counts = {count for _, count in found.values()}
+    if len(counts) > 1 or (found and sorted(found) != list(range(counts.pop()))):
+        raise CorpusError(f"{folder}: the shards of split '{split}' are not one whole set: {', '.join(sorted(os.path.basename(p) for p, _ in found.values()))}")
+    return [found[index][0] for index in sorted(found)]
