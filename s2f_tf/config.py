@@ -43,10 +43,14 @@ class DataConfig:
     face_size: int = setting(48, "height and width of a face in pixels", low=16, high=1024)
     window_seconds: float = setting(1.0, "length of the training window in seconds", low=MIN_SECONDS, high=MAX_SECONDS)
     flip: bool = setting(True, "mirror half of the faces")
-    colour_jitter: float = setting(0.05, "largest change of a face's brightness, contrast and saturation", low=0.0, high=0.9)
+    colour_jitter: float = setting(
+        0.05, "largest change of a face's brightness, contrast and saturation", low=0.0, high=0.9
+    )
     shift: float = setting(0.03, "largest shift of a face, as a share of its size", low=0.0, high=0.25)
     gain_db: float = setting(6.0, "largest change of a waveform's level in dB", low=0.0, high=40.0)
-    noise_db: float = setting(-30.0, "loudest white noise added to a waveform, in dB relative to it", low=-120.0, high=20.0)
+    noise_db: float = setting(
+        -30.0, "loudest white noise added to a waveform, in dB relative to its level", low=-120.0, high=20.0
+    )
     fade_seconds: float = setting(0.05, "longest fade at either end of a waveform in seconds", low=0.0, high=0.25)
     polarity: bool = setting(True, "turn half of the waveforms upside down")
 
@@ -67,7 +71,9 @@ class SpeechEncoderConfig:
 class FaceEncoderConfig:
     """F: face to embedding; its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
 
-    widths: tuple[int, ...] = setting((32, 64, 96, 128), "channels of each stage of residual blocks; every stage halves the face", low=4)
+    widths: tuple[int, ...] = setting(
+        (32, 64, 96, 128), "channels of each stage of residual blocks; each halves the face", low=4
+    )
     blocks: int = setting(1, "residual blocks in each stage", low=1)
 
 
@@ -77,7 +83,11 @@ class GeneratorConfig:
 
     z_size: int = setting(32, "size of z, what the voice does not tell", low=1)
     style_size: int = setting(128, "size of the style vector that modulates every block", low=4)
-    widths: tuple[int, ...] = setting((128, 96, 64, 48), "channels of each block; every block but the first doubles the face, and so does the last layer", low=4)
+    widths: tuple[int, ...] = setting(
+        (128, 96, 64, 48),
+        "channels of each block; all but the first double the face, and so does the last layer",
+        low=4,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +95,12 @@ class MatchingConfig:
     """The first stage: which face belongs to which voice (`s2f_tf/training/matching.py`)."""
 
     steps: int = setting(700, "training steps", low=1)
-    batch_size: int = setting(64, "clips in a step, over all replicas and workers; each has batch_size - 1 negatives", low=2)
-    learning_rate: float = setting(1e-3, "largest learning rate of Adam; it rises over the warm-up and falls to zero as a cosine", low=0.0)
+    batch_size: int = setting(
+        64, "clips in a step, over all replicas and workers: the K of the matching softmax", low=2
+    )
+    learning_rate: float = setting(
+        1e-3, "peak learning rate of Adam: it rises over the warm-up, then falls to zero as a cosine", low=0.0
+    )
     warmup_steps: int = setting(50, "steps over which the learning rate rises", low=0)
     scale: float = setting(12.0, "the matching softmax multiplies the cosine of two embeddings by this", low=0.1)
     weight_decay: float = setting(1e-4, "decoupled weight decay", low=0.0, high=1.0)
@@ -103,7 +117,9 @@ class GenerationConfig:
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
     gamma: float = setting(0.5, "weight of the gradient penalty R1", low=0.0)
     penalty_every: int = setting(8, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
-    ema_decay: float = setting(0.995, "decay of the moving average of the generator, which is what is exported", low=0.0, high=1.0)
+    ema_decay: float = setting(
+        0.995, "decay of the moving average of the generator, which is what is exported", low=0.0, high=1.0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +137,9 @@ class Config:
 
     preset: str = "demo"
     seed: int = setting(0, "seed of the corpus, of the first weights and of every random draw", low=0, high=2**31 - 1)
-    precision: str = setting("float32", "arithmetic of the layers; variables are always float32", choices=("float32", "mixed_bfloat16"))
+    precision: str = setting(
+        "float32", "arithmetic of the layers; variables are always float32", choices=("float32", "mixed_bfloat16")
+    )
     embedding_size: int = setting(64, "size of the embedding that speech and face encoder share", low=2)
     synthetic: SyntheticConfig = SyntheticConfig()
     data: DataConfig = DataConfig()

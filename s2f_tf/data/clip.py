@@ -108,8 +108,8 @@ def write_shard(folder: str, split: str, index: int, count: int, clips: Iterable
 def write_description(folder: str, description: Mapping[str, Any]) -> None:
     """Writes `corpus.json`, aside and then renamed; its presence says that the corpus is whole.
 
-    `description` holds at least `made_by` (a command), `audio_format`, `face_size` (pixels), `clips` and `speakers` (counts
-    by split) and `dropped` (counts by reason).
+    `description` holds at least `made_by` (a command), `audio_format`, `face_size` (pixels), `clips` and `speakers`
+    (counts by split) and `dropped` (counts by reason).
     """
     path = os.path.join(folder, "corpus.json")
     with open(path + ".part", "w", encoding="utf-8") as file:
@@ -125,7 +125,7 @@ def read_description(folder: str) -> dict[str, Any]:
         with open(path, encoding="utf-8") as file:
             description = json.load(file)
     except FileNotFoundError:
-        raise CorpusError(f"{path} does not exist: {folder} is not a corpus, or the job that makes it has not ended") from None
+        raise CorpusError(f"{path} does not exist: {folder} is no corpus, or what makes it has not ended") from None
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path}: {error}") from error
     for field in ("made_by", "audio_format", "face_size", "clips", "speakers", "dropped"):
@@ -143,5 +143,6 @@ def shards(folder: str, split: str) -> list[str]:
             found[int(match["index"])] = (os.path.join(folder, name), int(match["count"]))
     counts = {count for _, count in found.values()}
     if len(counts) > 1 or (found and sorted(found) != list(range(counts.pop()))):
-        raise CorpusError(f"{folder}: the shards of split '{split}' are not one whole set: {', '.join(sorted(os.path.basename(p) for p, _ in found.values()))}")
+        names = ", ".join(sorted(os.path.basename(path) for path, _ in found.values()))
+        raise CorpusError(f"{folder}: the shards of split '{split}' are not one whole set: {names}")
     return [found[index][0] for index in sorted(found)]
