@@ -12,12 +12,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from s2f_tf.errors import UserError
+
 SAMPLE_RATE = 16_000  # Hz; every waveform inside the software
 MIN_SECONDS = 0.5  # the shortest voice that is accepted
 MAX_SECONDS = 30.0  # the longest voice that an exported model accepts
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A setting that does not exist or cannot be; the message names it and says what is allowed."""
 
 

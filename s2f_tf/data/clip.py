@@ -18,6 +18,7 @@ import soundfile
 import tensorflow as tf
 
 from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 AUDIO_FORMATS = ("flac", "wav")
@@ -25,7 +26,7 @@ AUDIO_FORMATS = ("flac", "wav")
 _SHARD = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.tfrecord")
 
 
-class CorpusError(ValueError):
+class CorpusError(UserError):
     """A corpus or a record that cannot be used; the message names the file and what is wrong."""
 
 

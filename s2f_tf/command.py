@@ -1,0 +1,27 @@
+"""What every command shares: quiet start, clear failure."""
+
+import os
+import sys
+from collections.abc import Callable
+
+# TensorFlow's C++ log tells of missing GPUs at every import, before any flag is read; what fails is raised in Python.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, logging
+
+from s2f_tf.errors import UserError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses flags, runs `main`, and turns a `UserError` into one line on stderr and exit status 1."""
+
+    def guarded(arguments: list[str]) -> None:
+        if len(arguments) > 1:
+            raise app.UsageError(f"unexpected argument '{arguments[1]}': settings are given as --name=value")
+        logging.set_stderrthreshold("warning")
+        try:
+            main()
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+    app.run(guarded)

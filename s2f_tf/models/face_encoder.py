@@ -1,0 +1,67 @@
+"""F, the face encoder: an image to an embedding; its body is also the discriminator's."""
+
+import keras
+from keras import ops
+
+from s2f_tf.config import Config
+from s2f_tf.models import layers
+
+
+class FaceBody(keras.layers.Layer):
+    """Face [B, H, W, 3] in [-1, 1] to features [B, D].
+
+    No normalisation: the discriminator's gradient penalty is differentiated through it.
+    """
+
+    def __init__(self, config: Config, **kwargs: object) -> None:
+        super().__init__(name="body", **kwargs)
+        self.settings = config.face_encoder
+        self.face_size = config.data.face_size
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes every layer."""
+        c = self.settings
+        self.entries, self.blocks = [], []
+        before, size = 3, self.face_size
+        for stage, width in enumerate(c.widths):
+            entry = keras.layers.Conv2D(
+                width, 4, 2, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
+            )
+            entry.build((None, size, size, before))
+            self.entries.append(entry)
+            size = -(-size // 2)
+            for i in range(c.blocks):
+                block = layers.ResidualBlock(rank=2, name=f"block_{stage}_{i}")
+                block.build((None, size, size, width))
+                self.blocks.append(block)
+            before = width
+        self.flat = size * size * before
+        self.features = keras.layers.Dense(2 * before, kernel_initializer="he_normal", name="features")
+        self.features.build((None, self.flat))
+
+    def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
+        """The features, [B, D]."""
+        x = face
+        for stage, entry in enumerate(self.entries):
+            x = entry(layers.leaky_relu(x) if stage else x)
+            for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
+                x = block(x)
+        return layers.leaky_relu(self.features(ops.reshape(layers.leaky_relu(x), (-1, self.flat))))
+
+
+class FaceEncoder(keras.Model):
+    """Call with face float32 [B, H, W, 3] in [-1, 1]; returns an embedding, float32 [B, E], of unit length."""
+
+    def __init__(self, config: Config, **kwargs: object) -> None:
+        super().__init__(name="face_encoder", **kwargs)
+        self.body = FaceBody(config)
+        self.head = keras.layers.Dense(config.embedding_size, dtype="float32", name="head")
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the body and the head."""
+        self.body.build(input_shape)
+        self.head.build((None, self.body.features.units))
+
+    def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
+        """The embedding, float32 [B, E], of unit length."""
+        return layers.unit_length(self.head(self.body(face)))

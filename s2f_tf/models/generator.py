@@ -1,0 +1,96 @@
+"""G, the generator: z and an embedding to a face."""
+
+import math
+
+import keras
+from keras import ops
+
+from s2f_tf.config import Config
+from s2f_tf.models import layers
+
+
+class GeneratorBlock(keras.layers.Layer):
+    """A residual block, modulated by the style before each of its convolutions. [B, H, W, C] to [B, nH, nW, C']."""
+
+    def __init__(self, width: int, doubles: bool, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.doubles = doubles
+
+    def build(self, input_shape: tuple, style_shape: tuple) -> None:
+        """Makes the layers; the shortcut is a 1x1 convolution where the width changes."""
+        _, height, width, before = input_shape
+        self.normalise_first = layers.AdaptiveInstanceNormalization(name="normalise_first")
+        self.normalise_first.build(input_shape, style_shape)
+        self.first = keras.layers.Conv2D(self.width, 3, padding="same", kernel_initializer="he_normal", name="first")
+        self.first.build(input_shape)
+        size = (2 * height, 2 * width) if self.doubles else (height, width)
+        self.normalise_second = layers.AdaptiveInstanceNormalization(name="normalise_second")
+        self.normalise_second.build((None, *size, self.width), style_shape)
+        self.second = keras.layers.Conv2D(self.width, 3, padding="same", kernel_initializer="he_normal", name="second")
+        self.second.build((None, *size, self.width))
+        self.shortcut = None
+        if before != self.width:
+            self.shortcut = keras.layers.Conv2D(self.width, 1, use_bias=False, name="shortcut")
+            self.shortcut.build(input_shape)
+
+    def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
+        """The modulated block."""
+        h = self.first(layers.leaky_relu(self.normalise_first(x, style)))
+        h = layers.upsample(h) if self.doubles else h
+        h = self.second(layers.leaky_relu(self.normalise_second(h, style)))
+        if self.shortcut is not None:
+            x = self.shortcut(x)
+        x = layers.upsample(x) if self.doubles else x
+        return (x + h) * math.sqrt(0.5)
+
+
+class Generator(keras.Model):
+    """Call with (z float32 [B, Z], embedding float32 [B, E] of unit length); returns a face [B, H, W, 3] in [-1, 1].
+
+    z is drawn from N(0, I) independently of the embedding. Together they make one style vector, which modulates every
+    residual block through adaptive instance normalisation.
+    """
+
+    def __init__(self, config: Config, **kwargs: object) -> None:
+        super().__init__(name="generator", **kwargs)
+        self.settings = config.generator
+        self.face_size = config.data.face_size
+        self.embedding_size = config.embedding_size
+
+    def build(self, z_shape: tuple, embedding_shape: tuple | None = None) -> None:
+        """Makes every layer."""
+        c = self.settings
+        self.mapping = [
+            keras.layers.Dense(c.style_size, kernel_initializer="he_normal", name=f"mapping_{i}") for i in range(2)
+        ]
+        self.mapping[0].build((None, c.z_size + self.embedding_size))
+        self.mapping[1].build((None, c.style_size))
+        style_shape = (None, c.style_size)
+        size = self.face_size // 2 ** len(c.widths)
+        self.constant = self.add_weight(
+            name="constant", shape=(1, size, size, c.widths[0]), initializer=keras.initializers.RandomNormal(stddev=1.0)
+        )
+        self.blocks, before = [], c.widths[0]
+        for i, width in enumerate(c.widths):
+            block = GeneratorBlock(width, doubles=i > 0, name=f"block_{i}")
+            block.build((None, size, size, before), style_shape)
+            self.blocks.append(block)
+            size, before = (2 * size if i > 0 else size), width
+        self.normalise = layers.AdaptiveInstanceNormalization(name="normalise")
+        self.normalise.build((None, size, size, before), style_shape)
+        self.paint = keras.layers.Conv2D(12, 3, padding="same", dtype="float32", name="paint")
+        self.paint.build((None, size, size, before))
+
+    def call(self, z: keras.KerasTensor, embedding: keras.KerasTensor) -> keras.KerasTensor:
+        """The face, float32 [B, H, W, 3] in [-1, 1]."""
+        # A unit vector has entries of about 1/sqrt(E): brought to the size of z's, neither drowns the other.
+        style = ops.concatenate([z, embedding * math.sqrt(self.embedding_size)], axis=-1)
+        for layer in self.mapping:
+            style = layers.leaky_relu(layer(style))
+        x = ops.broadcast_to(self.constant, (ops.shape(style)[0], *self.constant.shape[1:]))
+        x = ops.cast(x, style.dtype)
+        for block in self.blocks:
+            x = block(x, style)
+        x = self.paint(layers.leaky_relu(self.normalise(x, style)))
+        return ops.tanh(layers.depth_to_space(x))

@@ -1,0 +1,111 @@
+"""Layers that Keras lacks. Every one has right second-order gradients: none uses `ops.moments`, whose are wrong."""
+
+import math
+
+import keras
+from keras import ops
+
+
+def unit_length(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Each row of [..., E] divided by its Euclidean length, in float32."""
+    x = ops.cast(x, "float32")
+    return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-12)
+
+
+def upsample(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Nearest-neighbour doubling of [B, H, W, C]; broadcasting has a far cheaper gradient than `ops.repeat`."""
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height, 1, width, 1, channels))
+    x = ops.broadcast_to(x, (ops.shape(x)[0], height, 2, width, 2, channels))
+    return ops.reshape(x, (-1, 2 * height, 2 * width, channels))
+
+
+def depth_to_space(x: keras.KerasTensor) -> keras.KerasTensor:
+    """[B, H, W, 4 C] to [B, 2 H, 2 W, C]: each pixel's channels become a square of four pixels."""
+    _, height, width, depth = x.shape
+    x = ops.reshape(x, (-1, height, width, 2, 2, depth // 4))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, 2 * height, 2 * width, depth // 4))
+
+
+class AdaptiveInstanceNormalization(keras.layers.Layer):
+    """Instance normalisation whose scale and shift are read off a style vector (Huang and Belongie 2017, section 5).
+
+    Call with ([B, H, W, C], style [B, D]); returns [B, H, W, C].
+    """
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+
+    def build(self, input_shape: tuple, style_shape: tuple) -> None:
+        """Makes the affine map from style to (scale, shift); the scale starts around one."""
+        self.affine = keras.layers.Dense(2 * input_shape[-1], name="affine")
+        self.affine.build(style_shape)
+
+    def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
+        """Normalises over height and width, then scales and shifts each channel."""
+        mean = ops.mean(x, axis=(1, 2), keepdims=True)
+        centred = x - mean
+        variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
+        scale, shift = ops.split(self.affine(style)[:, None, None, :], 2, axis=-1)
+        # One multiplier for each channel, so that the large tensor is touched twice and not five times.
+        return centred * ((1.0 + scale) * ops.rsqrt(variance + 1e-5)) + shift
+
+
+class SqueezeAndExcitation(keras.layers.Layer):
+    """Weighs channels by what the whole sequence holds (Hu et al. 2018, section 3). [B, T, C] to [B, T, C]."""
+
+    def __init__(self, reduction: int = 4, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.reduction = reduction
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the bottleneck of two dense layers."""
+        channels = input_shape[-1]
+        hidden = max(4, channels // self.reduction)
+        self.squeeze = keras.layers.Dense(hidden, activation="relu", name="squeeze")
+        self.squeeze.build((None, channels))
+        self.excite = keras.layers.Dense(channels, activation="sigmoid", name="excite")
+        self.excite.build((None, hidden))
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Multiplies each channel by a weight in (0, 1)."""
+        weight = self.excite(self.squeeze(ops.mean(x, axis=1)))
+        return x * weight[:, None, :]
+
+
+class ResidualBlock(keras.layers.Layer):
+    """Two convolutions around a shortcut: (x + f(x)) / sqrt(2), which keeps the variance without a normalisation.
+
+    [B, ..., C] to [B, ..., C]. `rank` is 1 for sequences, which get squeeze-and-excitation, and 2 for images.
+    """
+
+    def __init__(self, rank: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.rank = rank
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the convolutions."""
+        channels = input_shape[-1]
+        convolution = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}[self.rank]
+        self.first = convolution(channels, 3, padding="same", kernel_initializer="he_normal", name="first")
+        self.second = convolution(channels, 3, padding="same", kernel_initializer="he_normal", name="second")
+        self.first.build(input_shape)
+        self.second.build(input_shape)
+        self.attend = None
+        if self.rank == 1:
+            self.attend = SqueezeAndExcitation(name="attend")
+            self.attend.build(input_shape)
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Pre-activation residual block."""
+        h = self.first(leaky_relu(x))
+        h = self.second(leaky_relu(h))
+        if self.attend is not None:
+            h = self.attend(h)
+        return (x + h) * math.sqrt(0.5)
+
+
+def leaky_relu(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The activation of every network here."""
+    return ops.leaky_relu(x, negative_slope=0.2)

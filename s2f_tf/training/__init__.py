@@ -1,0 +1,1 @@
+"""The two stages, and the loop that runs them."""

@@ -1,0 +1,140 @@
+"""The second stage: faces are generated from the frozen speech encoder's embeddings."""
+
+import keras
+import tensorflow as tf
+
+from s2f_tf.config import Config
+from s2f_tf.models.discriminator import Discriminator
+from s2f_tf.models.face_encoder import FaceEncoder
+from s2f_tf.models.generator import Generator
+from s2f_tf.models.speech_encoder import SpeechEncoder
+from s2f_tf.training import losses
+
+
+class GenerationTrainer(keras.Model):
+    """Trains G against a projection discriminator that starts as the trained face encoder; S is frozen.
+
+    `train_step` runs inside `strategy.run` and updates both networks from one forward pass. z, and which voices are
+    mismatched, depend on the step and the place in the global batch, not on how many devices share it. It returns
+    scalars which, summed over replicas, are means over the global batch.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(name="generation")
+        self.settings = config.generation
+        self.z_size = config.generator.z_size
+        self.seed = config.seed
+        self.speech_encoder = SpeechEncoder(config)
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+        face_shape = (None, config.data.face_size, config.data.face_size, 3)
+        self.speech_encoder.build((None, config.window_samples))
+        self.speech_encoder.trainable = False
+        self.generator.build((None, self.z_size), (None, config.embedding_size))
+        self.discriminator.build(face_shape, (None, config.embedding_size))
+        self.averages = [
+            self.add_weight(
+                name=f"average_{i}",
+                shape=v.shape,
+                initializer="zeros",
+                trainable=False,
+                aggregation="only_first_replica",
+            )
+            for i, v in enumerate(self.generator.trainable_variables)
+        ]
+        self.built = True
+        c = self.settings
+        self.generator_optimizer = keras.optimizers.Adam(c.generator_learning_rate, beta_1=0.0, beta_2=c.beta_2)
+        self.discriminator_optimizer = keras.optimizers.Adam(c.discriminator_learning_rate, beta_1=0.0, beta_2=c.beta_2)
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def start_from(self, speech_encoder: SpeechEncoder, face_encoder: FaceEncoder) -> None:
+        """Takes over what matching has learnt: S, and F as the discriminator's body."""
+        self.speech_encoder.set_weights(speech_encoder.get_weights())
+        self.discriminator.start_from(face_encoder)
+        for average, variable in zip(self.averages, self.generator.trainable_variables, strict=True):
+            average.assign(variable)
+
+    def averaged_generator(self, config: Config) -> Generator:
+        """A new generator that holds the moving average: what is shown and exported."""
+        generator = Generator(config)
+        generator.build((None, self.z_size), (None, config.embedding_size))
+        for variable, average in zip(generator.trainable_variables, self.averages, strict=True):
+            variable.assign(average)
+        return generator
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step of both networks (`s2f_tf/data/reader.py` says what a batch holds)."""
+        step = self.discriminator_optimizer.iterations
+        penalised = tf.equal(tf.cast(step, tf.int32) % self.settings.penalty_every, 0)
+        pairs = self.pair(batch, step)
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(pairs["z"], pairs["voice"], training=True)
+            count = tf.shape(fake)[0]
+            features = self.discriminator.features(tf.concat([batch["face"], fake], axis=0))
+            real_features, fake_features = features[:count], features[count:]
+            matched = self.discriminator.score(real_features, pairs["voice"])
+            mismatched = self.discriminator.score(real_features, pairs["other_voice"])
+            generated = self.discriminator.score(fake_features, pairs["voice"])
+            discriminator_losses = losses.discriminator(matched, mismatched, generated, pairs["differs"])
+            generator_losses = losses.generator(matched, generated)
+            total = tf.cast(pairs["global_batch"], tf.float32)
+            discriminator_loss = tf.reduce_sum(discriminator_losses) / total
+            generator_loss = tf.reduce_sum(generator_losses) / total
+        generator_variables = self.generator.trainable_variables
+        discriminator_variables = self.discriminator.trainable_variables
+        generator_gradients = tape.gradient(generator_loss, generator_variables)
+        discriminator_gradients = tape.gradient(discriminator_loss, discriminator_variables)
+        penalty_gradients, penalty = tf.cond(
+            penalised,
+            lambda: self.penalty(batch["face"], pairs["voice"], total),
+            lambda: ([tf.zeros_like(v.value) for v in discriminator_variables], tf.constant(0.0)),
+        )
+        weight = self.settings.gamma / 2 * self.settings.penalty_every
+        discriminator_gradients = [
+            g + weight * p for g, p in zip(discriminator_gradients, penalty_gradients, strict=True)
+        ]
+        self.generator_optimizer.apply_gradients(zip(generator_gradients, generator_variables, strict=True))
+        self.discriminator_optimizer.apply_gradients(zip(discriminator_gradients, discriminator_variables, strict=True))
+        for average, variable in zip(self.averages, generator_variables, strict=True):
+            average.assign(self.settings.ema_decay * average + (1 - self.settings.ema_decay) * variable)
+        return {
+            "discriminator_loss": discriminator_loss,
+            "generator_loss": generator_loss,
+            "gradient_penalty": penalty,
+            "real_above_generated": tf.reduce_sum(tf.cast(matched > generated, tf.float32)) / total,
+            "matched_above_mismatched": tf.reduce_sum(tf.cast(matched > mismatched, tf.float32)) / total,
+        }
+
+    def pair(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """This replica's voices, each with another's and with a z.
+
+        Another's voice is the next clip's in the global batch, and z comes from one draw for the whole of it.
+        """
+        replica = tf.distribute.get_replica_context()
+        voice = self.speech_encoder(batch["waveform"], training=False)
+        voices, speakers = (replica.all_gather(x, axis=0) for x in (voice, batch["speaker"]))
+        count, total = tf.shape(voice)[0], tf.shape(voices)[0]
+        places = replica.replica_id_in_sync_group * count + tf.range(count)
+        others = (places + 1) % total
+        z = tf.random.stateless_normal([total, self.z_size], seed=tf.stack([self.seed, tf.cast(step, tf.int32)]))
+        return {
+            "voice": voice,
+            "other_voice": tf.gather(voices, others),
+            "differs": tf.cast(tf.not_equal(tf.gather(speakers, others), batch["speaker"]), tf.float32),
+            "z": tf.gather(z, places),
+            "global_batch": total,
+        }
+
+    def penalty(self, face: tf.Tensor, voice: tf.Tensor, total: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The gradient of R1 by the discriminator's variables, and R1 itself, both over the global batch."""
+        variables = self.discriminator.trainable_variables
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(face)
+                score = tf.reduce_sum(self.discriminator(face, voice, training=True))
+            penalty = tf.reduce_sum(losses.gradient_penalty(inner.gradient(score, face))) / total
+        gradients = outer.gradient(penalty, variables)
+        # A bias at the end moves every score alike: R1 does not depend on it.
+        return [tf.zeros_like(v.value) if g is None else g for g, v in zip(gradients, variables, strict=True)], penalty

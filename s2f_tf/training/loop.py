@@ -1,0 +1,223 @@
+"""The training loop: one small loop for one device, many, and many workers.
+
+It is ours, since Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`. Keras gives the models, optimizers and
+the progress bar; TensorFlow the distribution, the checkpoints and the summaries.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from s2f_tf.config import Config, ConfigError
+from s2f_tf.data import reader
+from s2f_tf.errors import UserError
+
+
+class TrainingError(UserError):
+    """Training that cannot go on: the message says where it stopped, why, and what was kept."""
+
+
+class Interrupted(SystemExit):
+    """Raised once a checkpoint is written after SIGINT or SIGTERM; the same command goes on from there."""
+
+
+def choose_strategy() -> tf.distribute.Strategy:
+    """`MultiWorkerMirroredStrategy` where `TF_CONFIG` is set, else `MirroredStrategy` over every device there is."""
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes files."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_type or (resolver.task_type, resolver.task_id) == ("worker", 0)
+
+
+class Loop:
+    """Runs a trainer's `train_step` over a corpus until its last step, from wherever it stopped before.
+
+    What is kept in `folder`: `checkpoint-*` (the trainer's whole state, the step and the place in the corpus),
+    `log.jsonl` (a line each `loop.log_every` steps: means of what `train_step` returned since the line before) and
+    `tensorboard/`. A step depends on nothing but the state and the step's number, so a run that was interrupted in any
+    way and started again ends with the weights of one that was not.
+
+    Args:
+        strategy: what the trainer was made under.
+        trainer: a `keras.Model` with `train_step(batch) -> scalars`, which sum over replicas to means over the global batch.
+        corpus: where the clips are.
+        config: the run's settings.
+        batch_size: of the global batch.
+        steps: how many there are in all.
+        folder: where the stage's files go.
+        picture: called with the step each `loop.picture_every` steps and at the end; returns uint8 [H, W, 3].
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: tf.distribute.Strategy,
+        trainer: keras.Model,
+        corpus: reader.Corpus,
+        config: Config,
+        batch_size: int,
+        steps: int,
+        folder: str,
+        picture: Callable[[int], np.ndarray] | None = None,
+    ) -> None:
+        if batch_size % strategy.num_replicas_in_sync:
+            raise ConfigError(
+                f"{trainer.name}.batch_size must be a multiple of the {strategy.num_replicas_in_sync} replicas, "
+                f"not {batch_size}"
+            )
+        self.strategy, self.trainer, self.corpus, self.config = strategy, trainer, corpus, config
+        self.batch_size, self.steps, self.folder, self.picture = batch_size, steps, folder, picture
+        self.chief = is_chief(strategy)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.position = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.checkpoint = tf.train.Checkpoint(trainer=trainer, step=self.step, position=self.position)
+        self.manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=2, checkpoint_name="checkpoint")
+        self.signalled = False
+
+    def run(self) -> None:
+        """Trains to the last step. Raises `TrainingError`, or `Interrupted` after SIGINT or SIGTERM."""
+        self._restore()
+        start = int(self.step.numpy())
+        if start == self.steps:
+            return
+        if start:
+            print(f"{self.trainer.name}: going on from step {start} of {self.steps}", flush=True)
+        os.makedirs(self.folder, exist_ok=True)
+        self._forget_after(start)
+        handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._run(start)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _run(self, start: int) -> None:
+        train_step = tf.function(lambda batch: self.strategy.run(self.trainer.train_step, args=(batch,)))
+        every = self.config.loop
+        bar = keras.utils.Progbar(self.steps - start, interval=0.5 if sys.stdout.isatty() else 10.0)
+        damage = reader.DamageCount(self.corpus, "train", self.config.seed, int(self.position.numpy()))
+        since_line: list[dict[str, Any]] = []
+        writer = tf.summary.create_file_writer(os.path.join(self.folder, "tensorboard")) if self.chief else None
+        batches = self._batches()
+        for step in range(start + 1, self.steps + 1):
+            batch = next(batches)
+            since_line.append(train_step(batch))
+            positions = np.concatenate([x.numpy() for x in self.strategy.experimental_local_results(batch["position"])])
+            damage.add(positions)
+            last = step == self.steps
+            save = last or step % every.checkpoint_every == 0 or self.signalled
+            if last or save or step % every.log_every == 0:
+                means = self._means(since_line, step)
+                since_line = []
+                bar.update(step - start, [(name, value) for name, value in means.items()], finalize=last)
+                if writer:
+                    self._log(writer, step, means | {"damaged_records": damage.count})
+            if writer and self.picture and (last or step % every.picture_every == 0):
+                with writer.as_default(step):
+                    tf.summary.image("faces", self.picture(step)[None])
+            if save:
+                self._save(step, positions)
+            if self.signalled and not last:
+                raise Interrupted(f"stopped at step {step} of {self.steps}: the same command goes on from there")
+
+    def _batches(self) -> Iterator[dict[str, Any]]:
+        def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            return reader.batches(
+                self.corpus,
+                "train",
+                self.config.data,
+                batch_size=context.get_per_replica_batch_size(self.batch_size),
+                seed=self.config.seed,
+                start=int(self.position.numpy()),
+                worker=context.input_pipeline_id,
+                workers=context.num_input_pipelines,
+            )
+
+        return iter(self.strategy.distribute_datasets_from_function(dataset))
+
+    def _means(self, results: list[dict[str, Any]], step: int) -> dict[str, float]:
+        """Means over the steps since the last line; stops the run where one is not finite."""
+        means = {}
+        for name in results[0]:
+            values = [float(self.strategy.reduce("SUM", result[name], axis=None)) for result in results]
+            if not all(map(math.isfinite, values)):
+                bad = step - len(values) + 1 + next(i for i, v in enumerate(values) if not math.isfinite(v))
+                raise TrainingError(self._not_finite(name, bad))
+            means[name] = float(np.mean(values))
+        return means
+
+    def _not_finite(self, name: str, step: int) -> str:
+        kept = self.manager.latest_checkpoint
+        return (
+            f"{self.trainer.name}: {name} is not finite at step {step}; "
+            + (f"the last good checkpoint is {kept}" if kept else "no checkpoint had been written yet")
+            + ". A smaller learning rate, or precision=float32, is the usual cure."
+        )
+
+    def _save(self, step: int, positions: np.ndarray) -> None:
+        for variable in self.trainer.trainable_variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise TrainingError(self._not_finite(f"weight {variable.path}", step))
+        workers = self.strategy.extended._num_workers if os.environ.get("TF_CONFIG") else 1
+        self.step.assign(step)
+        # The next record that no worker has read: workers take turns.
+        self.position.assign(-(-(int(positions.max()) + 1) // workers) * workers)
+        if not self.chief:
+            return
+        try:
+            self.manager.save(checkpoint_number=step)
+        except (tf.errors.OpError, OSError) as error:
+            free = shutil.disk_usage(self.folder).free / 2**20
+            kept = self.manager.latest_checkpoint
+            raise TrainingError(
+                f"{self.folder}: the checkpoint of step {step} could not be written ({free:.0f} MiB free on the disk): "
+                f"{getattr(error, 'message', error)}. "
+                + (f"The last good checkpoint is {kept}." if kept else "No earlier checkpoint is there.")
+            ) from error
+
+    def _restore(self) -> None:
+        latest = self.manager.latest_checkpoint
+        if latest:
+            try:
+                self.checkpoint.restore(latest).assert_existing_objects_matched()
+            except (tf.errors.OpError, ValueError, AssertionError) as error:
+                raise TrainingError(f"{latest} cannot be read: {error}") from error
+
+    def _forget_after(self, step: int) -> None:
+        """Drops the lines of log.jsonl that tell of steps after the checkpoint: they are made again."""
+        path = os.path.join(self.folder, "log.jsonl")
+        if not os.path.exists(path) or not self.chief:
+            return
+        with open(path, encoding="utf-8") as file:
+            whole = [line for line in file if line.endswith("\n")]
+        with open(path + ".part", "w", encoding="utf-8") as file:
+            file.writelines(line for line in whole if json.loads(line)["step"] <= step)
+        os.replace(path + ".part", path)
+
+    def _log(self, writer: tf.summary.SummaryWriter, step: int, values: dict[str, float]) -> None:
+        with open(os.path.join(self.folder, "log.jsonl"), "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step} | values) + "\n")
+        with writer.as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signalled:
+            raise KeyboardInterrupt
+        self.signalled = True
