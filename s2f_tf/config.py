@@ -24,7 +24,7 @@ class ConfigError(UserError):
 
 
 def setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
-    """A dataclass field with its documentation (the flag's help) and the values it may take, `low` and `high` included."""
+    """A dataclass field with its documentation (the flag's help) and the values it may take, bounds included."""
     return dataclasses.field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
 
 
@@ -155,27 +155,29 @@ class Config:
     def __post_init__(self) -> None:
         for name, field in settings(Config).items():
             _check(name, field, _get(self, name))
-        base, rest = divmod(self.data.face_size, 2 ** len(self.generator.widths))
-        if rest or base < 2:
+        face_size, doublings, halvings = self.data.face_size, len(self.generator.widths), len(self.face_encoder.widths)
+        if face_size % 2**doublings or face_size < 2 ** (doublings + 1):
             raise ConfigError(
-                f"generator.widths has {len(self.generator.widths)} blocks, so data.face_size must be a multiple of "
-                f"{2 ** len(self.generator.widths)} and at least {2 ** (len(self.generator.widths) + 1)}, not {self.data.face_size}"
+                f"generator.widths has {doublings} blocks, so data.face_size must be a multiple of {2**doublings} "
+                f"and at least {2 ** (doublings + 1)}, not {face_size}"
             )
-        if self.data.face_size < 2 ** (len(self.face_encoder.widths) + 1):
+        if face_size < 2 ** (halvings + 1):
             raise ConfigError(
-                f"face_encoder.widths has {len(self.face_encoder.widths)} stages, each of which halves the face: "
-                f"data.face_size must be at least {2 ** (len(self.face_encoder.widths) + 1)}, not {self.data.face_size}"
+                f"face_encoder.widths has {halvings} stages, each of which halves the face: data.face_size must be at "
+                f"least {2 ** (halvings + 1)}, not {face_size}"
             )
-        if self.speech_encoder.pooled_stages > len(self.speech_encoder.widths):
+        stages = len(self.speech_encoder.widths)
+        if self.speech_encoder.pooled_stages > stages:
             raise ConfigError(
-                f"speech_encoder.pooled_stages must be at most the {len(self.speech_encoder.widths)} stages of "
-                f"speech_encoder.widths, not {self.speech_encoder.pooled_stages}"
+                f"speech_encoder.pooled_stages must be at most the {stages} stages of speech_encoder.widths, "
+                f"not {self.speech_encoder.pooled_stages}"
             )
-        hop = self.speech_encoder.stem_stride * self.speech_encoder.stride ** len(self.speech_encoder.widths)
-        if hop > MIN_SECONDS * SAMPLE_RATE:
+        hop = self.speech_encoder.stem_stride * self.speech_encoder.stride**stages
+        shortest = int(MIN_SECONDS * SAMPLE_RATE)
+        if hop > shortest:
             raise ConfigError(
-                f"speech_encoder.stem_stride times speech_encoder.stride to the power of its stages is {hop} samples, "
-                f"longer than the shortest voice of {MIN_SECONDS} s: at most {int(MIN_SECONDS * SAMPLE_RATE)} is allowed"
+                f"speech_encoder.stem_stride times speech_encoder.stride to the power of its {stages} stages is {hop} "
+                f"samples: at most {shortest} is allowed, the shortest voice of {MIN_SECONDS} s"
             )
 
     @property

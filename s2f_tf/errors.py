@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """Base of every error whose message is meant for a person: it names the file, field or value and what is allowed."""
+    """An error whose message is meant for a person: it names the file, field or value and what is allowed."""

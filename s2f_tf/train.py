@@ -1,7 +1,7 @@
 """`python -m s2f_tf.train`: trains matching, generation and the judge, and leaves everything in a work directory.
 
-With no argument it makes a corpus of synthetic speakers and trains the `demo` preset on it. A run that was interrupted, in
-any way, goes on when the same command is typed again.
+With no argument it makes a corpus of synthetic speakers and trains the `demo` preset on it. A run that was interrupted,
+in any way, goes on when the same command is typed again.
 """
 
 import os
@@ -37,7 +37,7 @@ def _define_settings() -> None:
 def _config() -> Config:
     """The preset with what the flags override."""
     values = {}
-    for name, field in configuration.settings(Config).items():
+    for name in configuration.settings(Config):
         value = flags.FLAGS[name].value
         if value is not None:
             values[name] = _whole_numbers(name, value) if isinstance(value, list) else value

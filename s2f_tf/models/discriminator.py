@@ -8,17 +8,17 @@ from s2f_tf.models.face_encoder import FaceBody, FaceEncoder
 
 
 class Discriminator(keras.Model):
-    """D(y, c) = <P h(y), c> + psi(h(y)) (Miyato and Koyama 2018, section 3); h starts as the trained face encoder's body.
+    """D(y, c) = <P h(y), c> + psi(h(y)) (Miyato and Koyama 2018, section 3); h starts as the face encoder's body.
 
-    Call with (face float32 [B, H, W, 3] in [-1, 1], embedding float32 [B, E]); returns scores, float32 [B]. Where one face
-    is scored with several embeddings, call `features` once and `score` for each.
+    Call with (face float32 [B, H, W, 3] in [-1, 1], embedding float32 [B, E]); returns scores, float32 [B]. Where
+    one face is scored with several embeddings, call `features` once and `score` for each.
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
         super().__init__(name="discriminator", **kwargs)
         self.body = FaceBody(config)
-        self.project = keras.layers.Dense(config.embedding_size, dtype="float32", name="project")
-        self.realness = keras.layers.Dense(1, dtype="float32", name="realness")
+        self.project = keras.layers.Dense(config.embedding_size, dtype=keras.config.floatx(), name="project")
+        self.realness = keras.layers.Dense(1, dtype=keras.config.floatx(), name="realness")
 
     def build(self, face_shape: tuple, embedding_shape: tuple | None = None) -> None:
         """Makes the body, P and psi."""

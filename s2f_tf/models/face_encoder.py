@@ -55,7 +55,7 @@ class FaceEncoder(keras.Model):
     def __init__(self, config: Config, **kwargs: object) -> None:
         super().__init__(name="face_encoder", **kwargs)
         self.body = FaceBody(config)
-        self.head = keras.layers.Dense(config.embedding_size, dtype="float32", name="head")
+        self.head = keras.layers.Dense(config.embedding_size, dtype=keras.config.floatx(), name="head")
 
     def build(self, input_shape: tuple) -> None:
         """Makes the body and the head."""

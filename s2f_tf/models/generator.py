@@ -17,13 +17,13 @@ class GeneratorBlock(keras.layers.Layer):
         self.width = width
         self.doubles = doubles
 
-    def build(self, input_shape: tuple, style_shape: tuple) -> None:
+    def build(self, x_shape: tuple, style_shape: tuple) -> None:
         """Makes the layers; the shortcut is a 1x1 convolution where the width changes."""
-        _, height, width, before = input_shape
+        _, height, width, before = x_shape
         self.normalise_first = layers.AdaptiveInstanceNormalization(name="normalise_first")
-        self.normalise_first.build(input_shape, style_shape)
+        self.normalise_first.build(x_shape, style_shape)
         self.first = keras.layers.Conv2D(self.width, 3, padding="same", kernel_initializer="he_normal", name="first")
-        self.first.build(input_shape)
+        self.first.build(x_shape)
         size = (2 * height, 2 * width) if self.doubles else (height, width)
         self.normalise_second = layers.AdaptiveInstanceNormalization(name="normalise_second")
         self.normalise_second.build((None, *size, self.width), style_shape)
@@ -32,7 +32,7 @@ class GeneratorBlock(keras.layers.Layer):
         self.shortcut = None
         if before != self.width:
             self.shortcut = keras.layers.Conv2D(self.width, 1, use_bias=False, name="shortcut")
-            self.shortcut.build(input_shape)
+            self.shortcut.build(x_shape)
 
     def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
         """The modulated block."""
@@ -79,7 +79,7 @@ class Generator(keras.Model):
             size, before = (2 * size if i > 0 else size), width
         self.normalise = layers.AdaptiveInstanceNormalization(name="normalise")
         self.normalise.build((None, size, size, before), style_shape)
-        self.paint = keras.layers.Conv2D(12, 3, padding="same", dtype="float32", name="paint")
+        self.paint = keras.layers.Conv2D(12, 3, padding="same", dtype=keras.config.floatx(), name="paint")
         self.paint.build((None, size, size, before))
 
     def call(self, z: keras.KerasTensor, embedding: keras.KerasTensor) -> keras.KerasTensor:

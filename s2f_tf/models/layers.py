@@ -7,8 +7,8 @@ from keras import ops
 
 
 def unit_length(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Each row of [..., E] divided by its Euclidean length, in float32."""
-    x = ops.cast(x, "float32")
+    """Each row of [..., E] divided by its Euclidean length, at full precision."""
+    x = ops.cast(x, keras.config.floatx())
     return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-12)
 
 
@@ -37,9 +37,9 @@ class AdaptiveInstanceNormalization(keras.layers.Layer):
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
 
-    def build(self, input_shape: tuple, style_shape: tuple) -> None:
+    def build(self, x_shape: tuple, style_shape: tuple) -> None:
         """Makes the affine map from style to (scale, shift); the scale starts around one."""
-        self.affine = keras.layers.Dense(2 * input_shape[-1], name="affine")
+        self.affine = keras.layers.Dense(2 * x_shape[-1], name="affine")
         self.affine.build(style_shape)
 
     def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:

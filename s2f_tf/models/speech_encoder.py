@@ -40,12 +40,12 @@ class SpeechEncoder(keras.Model):
                 block.build((None, None, width))
                 self.blocks.append(block)
             before = width
-        self.head = keras.layers.Dense(self.embedding_size, dtype="float32", name="head")
+        self.head = keras.layers.Dense(self.embedding_size, dtype=keras.config.floatx(), name="head")
         self.head.build((None, 2 * sum(c.widths[-c.pooled_stages :])))
 
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""
-        x = ops.cast(waveform, "float32")
+        x = ops.cast(waveform, keras.config.floatx())
         x = x - ops.mean(x, axis=1, keepdims=True)
         x = x * ops.rsqrt(ops.mean(ops.square(x), axis=1, keepdims=True) + 1e-8)
         x = self.stem(x[:, :, None])
@@ -55,7 +55,7 @@ class SpeechEncoder(keras.Model):
             for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
                 x = block(x)
             if stage >= len(self.entries) - self.settings.pooled_stages:
-                h = ops.cast(layers.leaky_relu(x), "float32")
+                h = ops.cast(layers.leaky_relu(x), keras.config.floatx())
                 mean = ops.mean(h, axis=1)
                 spread = ops.sqrt(ops.mean(ops.square(h - mean[:, None, :]), axis=1) + 1e-6)
                 pooled += [mean, spread]

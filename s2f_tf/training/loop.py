@@ -1,7 +1,7 @@
 """The training loop: one small loop for one device, many, and many workers.
 
-It is ours, since Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`. Keras gives the models, optimizers and
-the progress bar; TensorFlow the distribution, the checkpoints and the summaries.
+It is ours, since Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`. Keras gives the models, optimizers
+and the progress bar; TensorFlow the distribution, the checkpoints and the summaries.
 """
 
 import json
@@ -55,7 +55,7 @@ class Loop:
 
     Args:
         strategy: what the trainer was made under.
-        trainer: a `keras.Model` with `train_step(batch) -> scalars`, which sum over replicas to means over the global batch.
+        trainer: a `keras.Model` whose `train_step(batch)` returns scalars, the sums of which over replicas are means.
         corpus: where the clips are.
         config: the run's settings.
         batch_size: of the global batch.

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from s2f_tf.models import layers
+
+
+def normal(*shape, seed=0, dtype=tf.float32):
+    return tf.random.stateless_normal(shape, seed=[seed, 1], dtype=dtype)
+
+
+def second_order(function, x, step=1e-6):
+    """d/dx of |grad f(x)|^2 along a direction: by nested tapes, and by central differences of the first-order one."""
+    direction = normal(*x.shape, seed=7, dtype=x.dtype)
+
+    def penalty(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(tf.tanh(function(x)))
+        return tf.reduce_sum(tf.square(tape.gradient(y, x)))
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = penalty(x)
+    exact = float(tf.reduce_sum(tape.gradient(value, x) * direction))
+    numeric = float((penalty(x + step * direction) - penalty(x - step * direction)) / (2 * step))
+    return exact, numeric
+
+
+def test_upsample_repeats_each_pixel():
+    x = tf.reshape(tf.range(4.0), (1, 2, 2, 1))
+    expected = [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    np.testing.assert_array_equal(layers.upsample(x)[0, :, :, 0], expected)
+
+
+def test_depth_to_space_is_tensorflows():
+    x = normal(2, 3, 5, 12)
+    np.testing.assert_array_equal(layers.depth_to_space(x), tf.nn.depth_to_space(x, 2))
+
+
+def test_unit_length():
+    np.testing.assert_allclose(tf.norm(layers.unit_length(normal(5, 7)), axis=1), np.ones(5), rtol=1e-6)
+
+
+def test_adaptive_instance_normalization_takes_mean_and_spread_from_the_style():
+    layer = layers.AdaptiveInstanceNormalization()
+    style = normal(3, 6, seed=2)
+    y = layer(5.0 + 3.0 * normal(3, 8, 8, 4), style).numpy()
+    scale, shift = np.split(layer.affine(style).numpy(), 2, axis=-1)
+    np.testing.assert_allclose(y.mean(axis=(1, 2)), shift, atol=1e-5)
+    np.testing.assert_allclose(y.std(axis=(1, 2)), np.abs(1 + scale), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "make, shape",
+    [
+        (lambda: layers.upsample, (2, 4, 4, 3)),
+        (lambda: layers.depth_to_space, (2, 4, 4, 8)),
+        (lambda: layers.unit_length, (2, 6)),
+        (lambda: layers.ResidualBlock(rank=2), (2, 6, 6, 4)),
+        (lambda: layers.ResidualBlock(rank=1), (2, 9, 8)),
+        (lambda: layers.SqueezeAndExcitation(), (2, 9, 8)),
+    ],
+    ids=["upsample", "depth_to_space", "unit_length", "residual_image", "residual_sequence", "squeeze_and_excitation"],
+)
+def test_second_order_gradients_are_right(float64, make, shape):
+    layer = make()
+    x = normal(*shape, seed=3, dtype=tf.float64)
+    layer(x)  # builds
+    exact, numeric = second_order(layer, x)
+    assert abs(exact) > 1e-3
+    assert exact == pytest.approx(numeric, rel=1e-4)
+
+
+def test_second_order_gradient_of_adaptive_instance_normalization_is_right(float64):
+    # `keras.ops.moments` treats the mean as a constant here: exact and numeric would differ.
+    layer = layers.AdaptiveInstanceNormalization()
+    style = normal(2, 6, seed=2, dtype=tf.float64)
+    x = normal(2, 4, 4, 3, seed=3, dtype=tf.float64)
+    layer(x, style)
+    exact, numeric = second_order(lambda x: layer(x, style), x)
+    assert abs(exact) > 1e-3
+    assert exact == pytest.approx(numeric, rel=1e-4)
