@@ -55,6 +55,7 @@ class Generator(keras.Model):
     def __init__(self, config: Config, **kwargs: object) -> None:
         super().__init__(name="generator", **kwargs)
         self.settings = config.generator
+        self.z_size = config.generator.z_size
         self.face_size = config.data.face_size
         self.embedding_size = config.embedding_size
 
@@ -64,7 +65,7 @@ class Generator(keras.Model):
         self.mapping = [
             keras.layers.Dense(c.style_size, kernel_initializer="he_normal", name=f"mapping_{i}") for i in range(2)
         ]
-        self.mapping[0].build((None, c.z_size + self.embedding_size))
+        self.mapping[0].build((None, self.z_size + self.embedding_size))
         self.mapping[1].build((None, c.style_size))
         style_shape = (None, c.style_size)
         size = self.face_size // 2 ** len(c.widths)
