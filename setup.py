@@ -1,0 +1,67 @@
+"""Packaging: the wheel holds `s2f_tf` alone; the other folders run from a checkout."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+_HERE = pathlib.Path(__file__).parent
+
+
+def _version() -> str:
+    source = (_HERE / "s2f_tf" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'__version__ = "(.+)"', source)[1]
+
+
+def _description() -> str:
+    readme = _HERE / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+
+
+setup(
+    name="s2f_tf",
+    version=_version(),
+    description="Hears a voice and draws faces that could belong to it",
+    long_description=_description(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["s2f_tf", "s2f_tf.*"]),
+    package_data={"s2f_tf": ["model_card.md", "pretrained/**"]},
+    install_requires=[
+        "tensorflow>=2.17,<2.22",
+        "keras>=3.15,<3.16",
+        "tensorboard>=2.17,<2.22",  # TensorFlow 2.21 no longer brings it
+        "numpy>=1.26,<3",
+        "absl-py>=2.1",
+        "soundfile>=0.12",
+        "av>=14",
+        "matplotlib>=3.8",
+    ],
+    extras_require={
+        # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones.
+        "io": ["tensorflow-io>=0.37.1,<0.38", "tensorflow<2.18"],
+        "pipelines": ["pillow>=10"],
+        "serving": ["tensorflow-serving-api>=2.17,<2.22", "grpcio>=1.60"],
+        "tflite": ["ai-edge-litert>=2.0"],
+        # onnx 1.19 does not import beside the ml_dtypes of TensorFlow 2.17.
+        "onnx": ["tf2onnx>=1.17,<1.18", "onnx>=1.17,<1.19"],
+        "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9"],
+    },
+    entry_points={
+        "console_scripts": [
+            "s2f-train=s2f_tf.train:run",
+            "s2f-generate=s2f_tf.generate:run",
+            "s2f-evaluate=s2f_tf.evaluate:run",
+            "s2f-export=s2f_tf.export:run",
+        ]
+    },
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
