@@ -1,7 +1,9 @@
 import os
 
-# What the C++ side has to say of missing GPUs would bury the tests' own output.
+# What the C++ side has to say of missing GPUs would bury the tests' own output. The numbers shall be the CPU's anywhere.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 import keras
 import pytest
@@ -13,6 +15,13 @@ def two_devices():
     """Two logical CPU devices: the smallest machine that has replicas. They must be there before TensorFlow starts."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(scope="session")
+def strategies(two_devices):
+    """Strategies over one and over two devices. Made once: collectives of a second one over the same devices would be
+    taken for those of the first."""
+    return {n: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(n)]) for n in (1, 2)}
 
 
 @pytest.fixture

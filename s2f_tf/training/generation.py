@@ -66,46 +66,53 @@ class GenerationTrainer(keras.Model):
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of both networks (`s2f_tf/data/reader.py` says what a batch holds)."""
+        generator_gradients, discriminator_gradients, scalars = self.gradients(batch)
+        generator_variables = self.generator.trainable_variables
+        self.generator_optimizer.apply_gradients(zip(generator_gradients, generator_variables, strict=True))
+        self.discriminator_optimizer.apply_gradients(
+            zip(discriminator_gradients, self.discriminator.trainable_variables, strict=True)
+        )
+        for average, variable in zip(self.averages, generator_variables, strict=True):
+            average.assign(self.settings.ema_decay * average + (1 - self.settings.ema_decay) * variable)
+        return scalars
+
+    def gradients(self, batch: dict[str, tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
+        """This replica's part of the gradients of G's and D's mean losses, and of the scalars: all are to be summed."""
         step = self.discriminator_optimizer.iterations
-        penalised = tf.equal(tf.cast(step, tf.int32) % self.settings.penalty_every, 0)
         pairs = self.pair(batch, step)
+        total = tf.cast(pairs["global_batch"], tf.float32)
         with tf.GradientTape(persistent=True) as tape:
             fake = self.generator(pairs["z"], pairs["voice"], training=True)
-            count = tf.shape(fake)[0]
-            features = self.discriminator.features(tf.concat([batch["face"], fake], axis=0))
-            real_features, fake_features = features[:count], features[count:]
+            real_features, fake_features = tf.split(
+                self.discriminator.features(tf.concat([batch["face"], fake], axis=0)), 2
+            )
             matched = self.discriminator.score(real_features, pairs["voice"])
             mismatched = self.discriminator.score(real_features, pairs["other_voice"])
             generated = self.discriminator.score(fake_features, pairs["voice"])
             discriminator_losses = losses.discriminator(matched, mismatched, generated, pairs["differs"])
-            generator_losses = losses.generator(matched, generated)
-            total = tf.cast(pairs["global_batch"], tf.float32)
             discriminator_loss = tf.reduce_sum(discriminator_losses) / total
-            generator_loss = tf.reduce_sum(generator_losses) / total
-        generator_variables = self.generator.trainable_variables
-        discriminator_variables = self.discriminator.trainable_variables
-        generator_gradients = tape.gradient(generator_loss, generator_variables)
-        discriminator_gradients = tape.gradient(discriminator_loss, discriminator_variables)
+            generator_loss = tf.reduce_sum(losses.generator(matched, generated)) / total
+        variables = self.discriminator.trainable_variables
         penalty_gradients, penalty = tf.cond(
-            penalised,
+            tf.equal(step % self.settings.penalty_every, 0),
             lambda: self.penalty(batch["face"], pairs["voice"], total),
-            lambda: ([tf.zeros_like(v.value) for v in discriminator_variables], tf.constant(0.0)),
+            lambda: ([tf.zeros_like(v.value) for v in variables], tf.constant(0.0)),
         )
         weight = self.settings.gamma / 2 * self.settings.penalty_every
         discriminator_gradients = [
-            g + weight * p for g, p in zip(discriminator_gradients, penalty_gradients, strict=True)
+            g + weight * p for g, p in zip(tape.gradient(discriminator_loss, variables), penalty_gradients, strict=True)
         ]
-        self.generator_optimizer.apply_gradients(zip(generator_gradients, generator_variables, strict=True))
-        self.discriminator_optimizer.apply_gradients(zip(discriminator_gradients, discriminator_variables, strict=True))
-        for average, variable in zip(self.averages, generator_variables, strict=True):
-            average.assign(self.settings.ema_decay * average + (1 - self.settings.ema_decay) * variable)
-        return {
-            "discriminator_loss": discriminator_loss,
-            "generator_loss": generator_loss,
-            "gradient_penalty": penalty,
-            "real_above_generated": tf.reduce_sum(tf.cast(matched > generated, tf.float32)) / total,
-            "matched_above_mismatched": tf.reduce_sum(tf.cast(matched > mismatched, tf.float32)) / total,
-        }
+        return (
+            tape.gradient(generator_loss, self.generator.trainable_variables),
+            discriminator_gradients,
+            {
+                "discriminator_loss": discriminator_loss,
+                "generator_loss": generator_loss,
+                "gradient_penalty": penalty,
+                "real_above_generated": tf.reduce_sum(tf.cast(matched > generated, tf.float32)) / total,
+                "matched_above_mismatched": tf.reduce_sum(tf.cast(matched > mismatched, tf.float32)) / total,
+            },
+        )
 
     def pair(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
         """This replica's voices, each with another's and with a z.

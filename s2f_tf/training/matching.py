@@ -13,7 +13,8 @@ class MatchingTrainer(keras.Model):
     """Trains S and F by picking, in both directions, a clip's partner among those of the whole global batch.
 
     `train_step` runs inside `strategy.run`. It returns scalars which, summed over replicas, are means over the global
-    batch: `loss`, and `voice_to_face` and `face_to_voice`, the shares of clips whose partner scored highest.
+    batch: `loss`, and `voice_to_face` and `face_to_voice`, the shares of clips for which a partner
+    of the right speaker scored highest.
     """
 
     def __init__(self, config: Config, name: str = "matching") -> None:
@@ -33,34 +34,28 @@ class MatchingTrainer(keras.Model):
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the global batch (`s2f_tf/data/reader.py` says what a batch holds)."""
-        with tf.GradientTape() as tape:
-            per_example, scalars = self.compare(batch)
-            loss = tf.reduce_sum(per_example) / tf.cast(scalars.pop("global_batch"), tf.float32)
-        # Replicas' gradients are summed; each loss is already divided by the global batch.
-        gradients = tape.gradient(loss, self.trainable_variables)
+        gradients, scalars = self.gradients(batch)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return {"loss": loss, **scalars}
+        return scalars
 
-    def compare(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Losses of this replica's clips, float32 [N], and the scalars that `train_step` adds to its loss."""
+    def gradients(self, batch: dict[str, tf.Tensor]) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        """This replica's part of the gradients of the mean loss, and of the scalars: both are to be summed."""
         replica = tf.distribute.get_replica_context()
-        voices = self.speech_encoder(batch["waveform"], training=True)
-        faces = self.face_encoder(batch["face"], training=True)
         speakers = batch["speaker"]
-        all_voices, all_faces, all_speakers = (replica.all_gather(x, axis=0) for x in (voices, faces, speakers))
-        count, total = tf.shape(voices)[0], tf.shape(all_voices)[0]
-        own = replica.replica_id_in_sync_group * count + tf.range(count)
-        losses_of = {}
-        correct = {}
-        for name, queries, gallery in (
-            ("voice_to_face", voices, all_faces),
-            ("face_to_voice", faces, all_voices),
-        ):
-            losses_of[name] = losses.matching(queries, speakers, gallery, all_speakers, own, self.settings.scale)
-            # The own partner scores highest exactly where its softmax beats every other's.
-            logits = tf.matmul(queries, gallery, transpose_b=True)
-            picked = tf.argmax(logits, axis=1, output_type=tf.int64)
-            hit = tf.equal(tf.gather(all_speakers, picked), speakers)
-            correct[name] = tf.reduce_sum(tf.cast(hit, tf.float32)) / tf.cast(total, tf.float32)
-        per_example = 0.5 * (losses_of["voice_to_face"] + losses_of["face_to_voice"])
-        return per_example, {"global_batch": total, **correct}
+        with tf.GradientTape() as tape:
+            voices = self.speech_encoder(batch["waveform"], training=True)
+            faces = self.face_encoder(batch["face"], training=True)
+            all_voices, all_faces, all_speakers = (replica.all_gather(x, axis=0) for x in (voices, faces, speakers))
+            count, total = tf.shape(voices)[0], tf.shape(all_voices)[0]
+            own = replica.replica_id_in_sync_group * count + tf.range(count)
+            scale = self.settings.scale
+            to_face = losses.matching(voices, speakers, all_faces, all_speakers, own, scale)
+            to_voice = losses.matching(faces, speakers, all_voices, all_speakers, own, scale)
+            # The strategy sums replicas' gradients: each divides by the global batch.
+            loss = tf.reduce_sum(0.5 * (to_face + to_voice)) / tf.cast(total, tf.float32)
+        scalars = {"loss": loss}
+        for name, queries, gallery in (("voice_to_face", voices, all_faces), ("face_to_voice", faces, all_voices)):
+            picked = tf.argmax(tf.matmul(queries, gallery, transpose_b=True), axis=1)
+            right = tf.equal(tf.gather(all_speakers, picked), speakers)
+            scalars[name] = tf.reduce_sum(tf.cast(right, tf.float32)) / tf.cast(total, tf.float32)
+        return tape.gradient(loss, self.trainable_variables), scalars
