@@ -2,8 +2,8 @@
 
 The judge is a pair of speech and face encoder trained by matching from another seed. Two questions, each K-way among
 held-out speakers with the protocol of `matching`: which of K generated faces was drawn from a voice
-(`voice_to_generated`), and which of K true faces is that of the speaker a face was drawn from (`generated_to_face`, both
-faces in the judge's embedding).
+(`voice_to_generated`), and which of K true faces is that of the speaker from whose voice a face was drawn
+(`generated_to_face`, both in the judge's embedding).
 """
 
 import keras

@@ -1,10 +1,10 @@
 """How well voices and faces of held-out speakers are matched.
 
-The protocol. Every clip of the split is a query once in each direction: its whole utterance against faces, and its first
-face against utterances. Negatives are clips of other speakers; a speaker's other clips are left out. K-way accuracy is
-the probability that the own partner scores highest among K - 1 negatives drawn at random without replacement: it follows
-exactly from how many of all negatives score higher, so nothing is drawn. Ties count as broken at random. Intervals are
-the central 95 % of a bootstrap over speakers, since the clips of one speaker are not independent.
+The protocol. Every clip of the split is a query once in each direction: its whole utterance against faces, and its
+first face against utterances. Negatives are clips of other speakers; a speaker's other clips are left out. K-way
+accuracy is the probability that the own partner scores highest among K - 1 negatives drawn at random without
+replacement: it follows exactly from how many of all negatives score higher, so nothing is drawn. Ties count as broken
+at random. Intervals are the central 95 % of a bootstrap over speakers, since clips of one speaker are not independent.
 """
 
 import dataclasses
@@ -74,8 +74,8 @@ def score(similarity: Callable[[slice], np.ndarray], speakers: np.ndarray, seed:
         seed: of the bootstrap.
 
     Returns:
-        `accuracy_k2`, ..., `recall_at_1`, ...: each with `value`, `low`, `high` (a 95 % interval) and `chance`. What needs
-        more negatives than a query has is left out.
+        `accuracy_k2`, ..., `recall_at_1`, ...: each with `value`, `low`, `high` (a 95 % interval) and `chance`. What
+        needs more negatives than a query has is left out.
     """
     above, tied, negatives = [], [], []
     for start in range(0, len(speakers), _ROWS):

@@ -11,8 +11,8 @@ from s2f_tf.models import trained
 def measure(workdir: str, corpus: reader.Corpus, split: str) -> dict[str, Any]:
     """Everything `python -m s2f_tf.evaluate` prints, as a tree of plain numbers.
 
-    `matching` and `judge` hold the protocols of the modules of those names; `ceiling` is there on synthetic corpora only.
-    Raises `WeightsError`, `ConfigError` and `CorpusError`.
+    `matching` and `judge` follow the protocols of `evaluation.matching` and `evaluation.generation`; `ceiling` is
+    there on synthetic corpora only. Raises `WeightsError`, `ConfigError` and `CorpusError`.
     """
     config = configuration.load(workdir)
     networks = {name: trained.load_network(name, workdir) for name in trained.NETWORKS}

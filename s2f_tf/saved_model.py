@@ -1,0 +1,124 @@
+"""The exported model: a SavedModel with named signatures of core TensorFlow operations alone, sound in and PNG out."""
+
+import os
+import re
+import shutil
+
+import keras
+import tensorflow as tf
+
+from s2f_tf import config as configuration
+from s2f_tf.data import audio, face, png
+from s2f_tf.latent import z_from_seed
+from s2f_tf.models import layers, trained
+
+MODEL_CARD = os.path.join(os.path.dirname(__file__), "model_card.md")
+
+
+class Signatures:
+    """The graph of every signature, over one set of trained networks.
+
+    What is not a valid input is INVALID_ARGUMENT with a message; `audio.decode_wav_bytes` says what is valid.
+    """
+
+    def __init__(self, workdir: str) -> None:
+        self.config = configuration.load(workdir)
+        names = ("speech_encoder", "face_encoder", "generator")
+        self.speech_encoder, self.face_encoder, self.generator = (trained.load_network(n, workdir) for n in names)
+
+    def endpoints(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """Each signature by its name, with named inputs and outputs."""
+        size, strings = self.config.embedding_size, tf.TensorSpec([None], tf.string, name="wav_bytes")
+
+        @tf.function(input_signature=[strings, tf.TensorSpec([None], tf.int64, name="seed")])
+        def serving_default(wav_bytes: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+            # One at a time, so that a face does not depend in its last bit on what it is batched with.
+            signature = {"png_bytes": tf.TensorSpec([], tf.string), "embedding": tf.TensorSpec([size], tf.float32)}
+            return tf.map_fn(lambda pair: self._draw(*pair), (wav_bytes, seed), fn_output_signature=signature)
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None], tf.float32, name="waveform"),
+                tf.TensorSpec([None, self.generator.z_size], tf.float32, name="z"),
+            ]
+        )
+        def generate(waveform: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+            audio.require_length(tf.shape(waveform)[1])
+            return {"image": self._image(z, self.speech_encoder(waveform, training=False))}
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, size], tf.float32, name="embedding"),
+                tf.TensorSpec([None, self.generator.z_size], tf.float32, name="z"),
+            ]
+        )
+        def generate_from_embedding(embedding: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"image": self._image(z, layers.unit_length(embedding))}
+
+        @tf.function(input_signature=[strings])
+        def embed_speech(wav_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            output = tf.TensorSpec([size], tf.float32)
+            return {"embedding": tf.map_fn(self._embed_speech, wav_bytes, fn_output_signature=output)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="jpeg_bytes")])
+        def embed_face(jpeg_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"embedding": self._embed_faces(jpeg_bytes)}
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([], tf.string, name="wav_bytes"),
+                tf.TensorSpec([None], tf.string, name="jpeg_bytes"),
+            ]
+        )
+        def match(wav_bytes: tf.Tensor, jpeg_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            cosines = tf.linalg.matvec(self._embed_faces(jpeg_bytes), self._embed_speech(wav_bytes))
+            return {"probability": tf.nn.softmax(self.config.matching.scale * cosines)}
+
+        functions = (serving_default, generate, generate_from_embedding, embed_speech, embed_face, match)
+        return {function.__name__: function for function in functions}
+
+    def _embed_speech(self, wav_bytes: tf.Tensor) -> tf.Tensor:
+        return self.speech_encoder(audio.decode_wav_bytes(wav_bytes)[None], training=False)[0]
+
+    def _embed_faces(self, jpeg_bytes: tf.Tensor) -> tf.Tensor:
+        size = self.config.data.face_size
+        faces = tf.map_fn(
+            lambda encoded: face.decode_face(encoded, size),
+            jpeg_bytes,
+            fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
+        )
+        return self.face_encoder(faces, training=False)
+
+    def _image(self, z: tf.Tensor, embedding: tf.Tensor) -> tf.Tensor:
+        faces = self.generator(z, embedding, training=False)
+        return tf.cast(tf.clip_by_value(tf.round((faces + 1) * 127.5), 0, 255), tf.uint8)
+
+    def _draw(self, wav_bytes: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        embedding = self._embed_speech(wav_bytes)
+        image = self._image(z_from_seed(seed[None], self.generator.z_size), embedding[None])[0]
+        return {"png_bytes": png.encode_png(image), "embedding": embedding}
+
+
+def export(workdir: str, output: str) -> str:
+    """Writes the next numbered version below `output`, aside and then renamed, and returns its folder.
+
+    The config and the model card lie in its `assets.extra`. Raises `WeightsError` and `ConfigError`.
+    """
+    signatures = Signatures(workdir)
+    archive = keras.export.ExportArchive()
+    for network in (signatures.speech_encoder, signatures.face_encoder, signatures.generator):
+        archive.track(network)
+    for name, function in signatures.endpoints().items():
+        archive.add_endpoint(name, function)
+    os.makedirs(output, exist_ok=True)
+    aside = os.path.join(output, "part")  # not a number: no server takes it for a version
+    shutil.rmtree(aside, ignore_errors=True)
+    archive.write_out(aside, verbose=False)
+    extra = os.path.join(aside, "assets.extra")
+    os.makedirs(extra)
+    configuration.save(signatures.config, extra)
+    shutil.copy(MODEL_CARD, extra)
+    versions = [int(name) for name in os.listdir(output) if re.fullmatch(r"\d+", name)]
+    folder = os.path.join(output, str(max(versions, default=0) + 1))
+    os.rename(aside, folder)
+    return folder
