@@ -18,7 +18,7 @@ def run(main: Callable[[], None]) -> None:
     def guarded(arguments: list[str]) -> None:
         if len(arguments) > 1:
             raise app.UsageError(f"unexpected argument '{arguments[1]}': settings are given as --name=value")
-        logging.set_stderrthreshold("warning")
+        logging.set_verbosity(logging.WARNING)
         try:
             main()
         except UserError as error:

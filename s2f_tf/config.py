@@ -74,7 +74,7 @@ class FaceEncoderConfig:
     """F: face to embedding; its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
 
     widths: tuple[int, ...] = setting(
-        (32, 64, 96, 128), "channels of each stage of residual blocks; each halves the face", low=4
+        (32, 48, 64, 80), "channels of each stage of residual blocks; each halves the face", low=4
     )
     blocks: int = setting(1, "residual blocks in each stage", low=1)
 

@@ -56,6 +56,8 @@ def main() -> None:
     config = _config()
     stages.claim(_WORKDIR.value, config)
     folder = _CORPUS.value
+    if folder is None and os.environ.get("TF_CONFIG"):
+        raise configuration.ConfigError("TF_CONFIG names several workers: make the corpus before, and give --corpus")
     if folder is None:
         folder = os.path.join(_WORKDIR.value, "corpus")
         synthetic.write_corpus(config.synthetic, config.data.face_size, config.seed, folder, audio.default_format())

@@ -52,10 +52,11 @@ class _Portrait:
         self.turn = factors["pose"]
         self.chin = 0.88 - 0.3 * self.round
         self.crown = -0.88 + 0.2 * self.round
-        self.nose_y = 0.2 + 0.1 * (0.5 - self.round) + 0.06 * self.nose
+        self.nose_y = 0.19 + 0.1 * (0.5 - self.round) + 0.07 * self.nose
         self.mouth_y = self.nose_y + (self.chin - self.nose_y) * 0.42
         self.half_width = 0.5 + 0.06 * self.full + 0.06 * self.round
         self.head = self._head()
+        self.shadow = self._shadow()
 
     def picture(self) -> np.ndarray:
         self._backdrop()
@@ -77,10 +78,8 @@ class _Portrait:
         self, distance: np.ndarray, colour: np.ndarray, opacity: np.ndarray | float = 1.0, softness: float = 0.0
     ) -> None:
         """Lays a colour, [3] or [3, size, size], over what lies inside; `softness` is the width of the edge."""
-        cover = np.clip(0.5 - distance / max(self.pixel, softness), 0.0, 1.0) * opacity
-        self.canvas += cover * (np.reshape(colour, (3, 1, 1)) if np.ndim(colour) == 1 else colour - 0.0) - (
-            cover * self.canvas
-        )
+        cover = (0.5 - distance * (1 / max(self.pixel, softness))).clip(0.0, 1.0) * opacity
+        self.canvas += cover * (_plane(colour) - self.canvas)
 
     def _at(self, x: float, depth: float = 0.1) -> float:
         """Where a feature of the face at `x` is seen once the head has turned; the further out, the more it moves."""
@@ -88,13 +87,16 @@ class _Portrait:
 
     def _shade(self, colour: np.ndarray, strength: float = 1.0) -> np.ndarray:
         """A colour on the head, lit from the side that `light` tells and from above: [3, size, size]."""
+        return _plane(colour) * (1 - strength * self.shadow)
+
+    def _shadow(self) -> np.ndarray:
+        """How much darker each colour is for the light: [3, size, size]; below zero where it falls straight."""
         across = np.clip((self.x - 0.03 * self.turn) / (self.half_width + 0.1), -1, 1)
         down = np.clip((self.y + 0.05) / 0.95, -1, 1)
         outward = np.sqrt(np.maximum(1 - across**2 - down**2 * 0.7, 0.0))
         lit = 0.62 * self.factors["light"] * across - 0.3 * down + 0.62 * outward
-        shadow = np.clip(0.55 - lit, -0.25, 0.7) * strength
-        tint = np.array([0.62, 0.78, 0.86], np.float32).reshape(3, 1, 1)  # shadows on skin are warm
-        return np.reshape(colour, (3, 1, 1)) * (1 - tint * shadow)
+        warm = _plane(np.array([0.62, 0.78, 0.86]))  # shadows on skin are warm
+        return warm * np.clip(0.55 - lit, -0.25, 0.7)
 
     def _head(self) -> np.ndarray:
         """Distance to the outline of skull, cheeks and jaw."""
@@ -102,7 +104,7 @@ class _Portrait:
         middle = -0.1
         above, below = (middle - y) / (middle - self.crown), (y - middle) / (self.chin - middle)
         power = 2.05 + 0.9 * self.full
-        cheeks = 1 + (0.2 * self.full - 0.06) * np.sin(np.pi * np.clip(below, 0, 1)) - 0.12 * (1 - self.full) * below
+        cheeks = 1 + (0.26 * self.full - 0.07) * np.sin(np.pi * np.clip(below, 0, 1)) - 0.12 * (1 - self.full) * below
         upper = (np.abs(x / self.half_width) ** 2.3 + np.maximum(above, 0) ** 2.3) ** (1 / 2.3)
         lower = (np.abs(x / (self.half_width * np.maximum(cheeks, 0.5))) ** power + np.maximum(below, 0) ** power) ** (
             1 / power
@@ -111,7 +113,7 @@ class _Portrait:
 
     def _backdrop(self) -> None:
         colour = _blend(_BACKGROUNDS, self.factors["background"]).reshape(3, 1, 1)
-        glow = 1.1 - 0.22 * np.hypot(self.x - 0.5 * self.factors["light"], self.y + 0.3)
+        glow = 1.1 - 0.22 * _length(self.x - 0.5 * self.factors["light"], self.y + 0.3)
         self.canvas += colour * glow
 
     def _back_hair(self) -> None:
@@ -179,7 +181,7 @@ class _Portrait:
         width, lip = 0.11 + 0.19 * self.clear, 0.022 + 0.058 * self.clear
         x, y = self.x - self._at(0.0), self.y - self.mouth_y
         along = np.clip(1 - (x / width) ** 2, 0, 1)
-        y = y + 0.07 * self.factors["smile"] * (0.6 - along)
+        y = y + (0.03 + 0.07 * self.factors["smile"]) * (0.6 - along)
         red = _mix(self.skin * [0.82, 0.45, 0.45], np.array([0.72, 0.2, 0.24]), 0.35)
         bow = 1 - 0.35 * np.exp(-((x / 0.035) ** 2))
         ends = np.abs(x) - width
@@ -190,9 +192,12 @@ class _Portrait:
         self._paint(_ellipse(x, y - 1.3 * lip - 0.055, 0.1, 0.03), self.skin * [0.6, 0.5, 0.48], 0.25, 0.05)
 
     def _nose(self) -> None:
-        width, height = 0.065 + 0.13 * self.nose, 0.05 + 0.055 * self.nose
+        width, height = 0.055 + 0.19 * self.nose, 0.04 + 0.085 * self.nose
         x, y = self.x - self._at(0.0, 0.16), self.y - self.nose_y
-        shadow = self.skin * [0.66, 0.52, 0.48]
+        shadow, skin = (
+            self.skin * [0.62, 0.47, 0.43],
+            self.skin * [1.0, 0.97 - 0.17 * self.nose, 0.95 - 0.19 * self.nose],
+        )
         side = -1 if self.factors["light"] > 0 else 1
         bridge = np.abs(x - side * (0.4 * width - 0.16 * y) + 0.06 * self.turn * (y < 0)) - 0.02
         self._paint(np.maximum(bridge, np.abs(y + 0.14) - 0.14), shadow, 0.3 + 0.35 * abs(self.factors["light"]), 0.05)
@@ -200,11 +205,11 @@ class _Portrait:
         for wing in (-1, 1):
             self._paint(
                 _ellipse(x - wing * width * 0.66, y, width * 0.42, height * 0.75),
-                self._shade(self.skin * 0.95),
+                self._shade(skin * 0.95),
                 1,
                 0.03,
             )
-        self._paint(_ellipse(x, y - 0.005, width * 0.72, height), self._shade(self.skin * [1.0, 0.94, 0.92]), 1, 0.04)
+        self._paint(_ellipse(x, y - 0.005, width * 0.72, height), self._shade(skin), 1, 0.04)
         for wing in (-1, 1):
             nostril = _ellipse(x - wing * width * 0.48, y - height * 0.72, width * 0.24, 0.022)
             self._paint(nostril, shadow * 0.45, 0.85, 0.02)
@@ -215,15 +220,15 @@ class _Portrait:
         for side in (-1, 1):
             x, y = self.x - self._at(0.27 * side), self.y - _EYE_Y
             self._paint(_ellipse(x, y + 0.02, 0.17, 0.11), self.skin * [0.7, 0.55, 0.52], 0.35, 0.1)
-            opening = np.maximum(np.hypot(x, y - 0.115) - 0.2, np.hypot(x, y + 0.125) - 0.2)
+            opening = np.maximum(_length(x, y - 0.13) - 0.205, _length(x, y + 0.125) - 0.2)
             gaze = x - 0.03 * self.turn
             self._paint(opening, _WHITE * 0.97)
-            for radius, colour in ((0.082, iris * 0.5), (0.07, iris), (0.036, _INK * 0.4)):
-                self._paint(np.maximum(np.hypot(gaze, y + 0.005) - radius, opening), colour)
+            for radius, colour in ((0.084, iris * 0.5), (0.072, iris), (0.036, _INK * 0.4)):
+                self._paint(np.maximum(_length(gaze, y + 0.005) - radius, opening), colour)
             self._paint(
-                np.maximum(np.abs(np.hypot(x, y - 0.115) - 0.2) - 0.016, np.abs(x) - 0.17), _INK, (y < 0.03) * 0.9
+                np.maximum(np.abs(_length(x, y - 0.13) - 0.205) - 0.016, np.abs(x) - 0.17), _INK, (y < 0.03) * 0.9
             )
-            self._paint(np.hypot(gaze - 0.025, y + 0.03) - 0.02, _WHITE)
+            self._paint(_length(gaze - 0.025, y + 0.03) - 0.02, _WHITE)
 
     def _brows(self) -> None:
         thickness = 0.014 + 0.038 * self.low
@@ -238,19 +243,21 @@ class _Portrait:
         volume = 0.07 + 0.05 * self.length
         across = np.abs(x) / self.half_width
         hairline = -0.42 - 0.2 * self.old + 0.1 * self.round
-        temples = hairline + 0.16 * across**2 - 0.5 * self.old**2 * np.exp(-(((across - 0.55) / 0.22) ** 2)) * 0.4
-        wave = 0.05 * self.factors["parting"] * np.sin(2.2 * x / self.half_width)
-        side_bottom = -0.02 + np.clip(2 * self.length - 0.8, 0, 0.45)
-        edge = np.where(across > 0.9, side_bottom, temples + wave + 0.5 * np.clip(across - 0.78, 0, 0.2))
-        cap = np.maximum(self.head - volume, self.y - edge)
-        self._paint(cap + 0.0, self._strands(0.55), 0.5, 0.09)  # its shadow on the forehead
-        self._paint(cap, self._strands(1.0), 1.0, 0.02)
+        bays = 0.2 * self.old**2 * np.exp(-(((across - 0.55) / 0.22) ** 2))  # where hair recedes first
+        sweep = 0.09 * self.factors["parting"] * np.sin(2.2 * x / self.half_width)
+        fringe = hairline + 0.16 * across**2 - bays + sweep
+        sides = -0.02 + np.clip(2 * self.length - 0.8, 0, 0.45)
+        edge = fringe + (sides - fringe) * np.clip((across - 0.82) / 0.1, 0, 1)
+        thin = np.clip((sides + 0.05 - self.y) / 0.3, self.length, 1)  # short hair ends close to the head
+        cap = np.maximum(self.head - volume * thin, _to_distance(self.y - edge, self.pixel))
+        self._paint(cap, self._strands(0.55), 0.5, 0.09)  # its shadow on the forehead
+        self._paint(cap, self._strands(1.0))
 
     def _strands(self, brightness: float, colour: np.ndarray | None = None) -> np.ndarray:
         """The colour of hair, lit, with a band of gloss and a hint of strands: [3, size, size]."""
         angle = np.arctan2(self.x, 1.2 - self.y)
         texture = 1 + 0.06 * np.sin(38 * angle + 3 * np.sin(4 * self.y))
-        gloss = 0.25 * np.exp(-(((self.y - self.crown - 0.16 - 0.35 * self.x**2) / 0.09) ** 2))
+        gloss = (0.25 - 0.12 * self.old) * np.exp(-(((self.y - self.crown - 0.16 - 0.35 * self.x**2) / 0.09) ** 2))
         gloss = gloss * (0.6 + 0.4 * np.clip(1 + 2 * self.factors["light"] * self.x, 0, 2))
         lit = self._shade((self.hair if colour is None else colour) * brightness, 0.8) * texture
         return lit + gloss * brightness * (0.25 + 0.5 * lit)
@@ -270,6 +277,11 @@ class _Portrait:
         self._paint(bridge, frame)
 
 
+def _plane(colour: np.ndarray) -> np.ndarray:
+    """A colour, [3] or already [3, size, size], as float32 that spreads over the canvas."""
+    return np.asarray(colour, np.float32).reshape((3, 1, 1) if np.ndim(colour) == 1 else np.shape(colour))
+
+
 def _blend(colours: np.ndarray, value: float) -> np.ndarray:
     """The colour at `value` in [-1, 1] along a row of colours."""
     place = (value + 1) / 2 * (len(colours) - 1)
@@ -282,13 +294,17 @@ def _mix(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 
 def _to_distance(level: np.ndarray, pixel: float) -> np.ndarray:
     """A level set turned into a distance near its edge, by the length of its gradient."""
-    return level / np.maximum(np.hypot(*np.gradient(level, pixel)), 0.3)
+    return level / np.maximum(_length(*np.gradient(level, pixel)), 0.3)
 
 
 def _ellipse(x: np.ndarray, y: np.ndarray, width: float, height: float) -> np.ndarray:
     """Distance, near the edge, to an ellipse of those half axes about the origin."""
-    near, far = np.hypot(x / width, y / height), np.hypot(x / width**2, y / height**2)
+    near, far = _length(x / width, y / height), _length(x / width**2, y / height**2)
     return near * (near - 1) / np.maximum(far, 1e-6)
+
+
+def _length(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.sqrt(x * x + y * y)  # np.hypot guards against overflow, and takes ten times as long
 
 
 def _superellipse(x: np.ndarray, y: np.ndarray, width: float, height: float, power: float) -> np.ndarray:

@@ -71,7 +71,7 @@ def speak(factors: Mapping[str, float], rng: np.random.Generator, seconds: float
     voicing, breath, hiss = (_smooth(segments[:, column], 3) for column in (4, 5, 6))
 
     voiced, airflow = _glottis(_intonation(factors, rng, count), factors, rng)
-    noise = rng.standard_normal((2, len(voiced)))
+    noise = rng.standard_normal((2, len(voiced)), np.float32)
     breathiness = 0.03 * 10 ** (0.75 * (factors["age"] + 1))  # rising by 30 dB with age
     source = _per_sample(voicing) * (voiced + breathiness * (0.3 + airflow) * noise[0]) + _per_sample(breath) * noise[0]
 
@@ -89,26 +89,21 @@ def speak(factors: Mapping[str, float], rng: np.random.Generator, seconds: float
 def _babble(factors: Mapping[str, float], rng: np.random.Generator, count: int) -> np.ndarray:
     """Segments of random syllables, one row for each of `count` frames: float [count, 10]."""
     pace = 1.0 + 0.2 * factors["rate"] - 0.15 * factors["age"]
-    rows, left, phrase = [_PAUSE * [[0.5] + [1] * 9]], count, int(rng.integers(4, 8))
-    vowels = _shuffled_forever(rng, len(_VOWELS))
-    while left > 0:
-        syllable = [_CONSONANTS[rng.integers(len(_CONSONANTS))], _VOWELS[[next(vowels)]]]
+    vowels, rows, frames, phrase = _shuffled_forever(rng, len(_VOWELS)), [_PAUSE], 0, int(rng.integers(4, 8))
+    lengths = [np.array([5])]
+    while frames < count:
+        rows += [_CONSONANTS[rng.integers(len(_CONSONANTS))], _VOWELS[[next(vowels)]]]
         phrase -= 1
         if phrase == 0:
-            syllable.append(_PAUSE)
+            rows.append(_PAUSE)
             phrase = int(rng.integers(4, 8))
-        rows += [row.copy() for row in syllable]
-        for row in rows[-len(syllable) :]:
-            row[:, 0] *= rng.uniform(0.8, 1.25) / pace
-        left = count - sum(_frame_counts(row).sum() for row in rows)
-    rows = np.concatenate(rows)
-    frames = np.repeat(rows, _frame_counts(rows), axis=0)[:count]
-    frames[-4:, 4:7] = 0.0  # the utterance ends in silence
-    return frames
-
-
-def _frame_counts(rows: np.ndarray) -> np.ndarray:
-    return np.maximum(np.round(rows[:, 0] * SAMPLE_RATE / _HOP).astype(int), 1)
+        while len(lengths) < len(rows):
+            seconds = rows[len(lengths)][:, 0] * rng.uniform(0.8, 1.25) / pace
+            lengths.append(np.maximum((seconds * SAMPLE_RATE / _HOP + 0.5).astype(int), 1))
+            frames += lengths[-1].sum()
+    track = np.repeat(np.concatenate(rows), np.concatenate(lengths), axis=0)[:count]
+    track[-4:, 4:7] = 0.0  # the utterance ends in silence
+    return track
 
 
 def _shuffled_forever(rng: np.random.Generator, count: int):  # noqa: ANN202
@@ -144,7 +139,7 @@ def _glottis(
     step = step * np.maximum(1 + (0.003 + 0.04 * old) * jitter[cycle], 0.5)
     phase = np.cumsum(step)
     cycle = phase.astype(int).clip(max=len(shimmer) - 1)
-    phase %= 1.0
+    phase = (phase % 1.0).astype(np.float32)
     peak, closure = 0.42, 0.62
     flow = np.where(
         phase < peak,
@@ -166,8 +161,8 @@ def _tract(formants: np.ndarray, nose: np.ndarray, factors: Mapping[str, float])
     poles = np.ones((len(formants), 1))
     for formant, bandwidth in zip((*formants.T, *_HIGHER_FORMANTS), _BANDWIDTHS, strict=True):
         poles = _resonator(poles, np.broadcast_to(formant * scale, nasality.shape), bandwidth * scale)
-    poles = _resonator(_resonator(poles, 300.0, 300.0 * 0.22**nasality), 1000.0, 600.0)
-    zeros = _resonator(_resonator(np.ones((len(formants), 1)), 300.0, 300.0), 1000.0, 600.0 * 0.1**nasality)
+    poles = _resonator(_resonator(poles, 300.0, 300.0 * 0.19**nasality), 1000.0, 600.0)
+    zeros = _resonator(_resonator(np.ones((len(formants), 1)), 300.0, 300.0), 1000.0, 600.0 * 0.08**nasality)
     gain = poles.sum(axis=1, keepdims=True) / zeros.sum(axis=1, keepdims=True)
     return np.fft.rfft(gain * zeros, _FFT) / np.fft.rfft(poles, _FFT)
 
@@ -202,7 +197,7 @@ def _channel(channel: float, rng: np.random.Generator) -> np.ndarray:
 def _record(waveform: np.ndarray, factors: Mapping[str, float], rng: np.random.Generator) -> np.ndarray:
     """The waveform at its loudness with the noise of the room, short of clipping: float32 [S]."""
     level = np.sqrt(np.mean(waveform**2)) + 1e-9
-    noisy = waveform / level + 10 ** (-factors["snr"] / 20) * rng.standard_normal(len(waveform))
+    noisy = waveform / level + 10 ** (-factors["snr"] / 20) * rng.standard_normal(len(waveform), np.float32)
     noisy *= _LOUDNESS * 10 ** (factors["loudness"] / 20)
     return (noisy * min(1.0, _PEAK / np.abs(noisy).max())).astype(np.float32)
 

@@ -25,7 +25,7 @@ class FaceBody(keras.layers.Layer):
         before, size = 3, self.face_size
         for stage, width in enumerate(c.widths):
             entry = keras.layers.Conv2D(
-                width, 4, 2, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
+                width, 3, 2, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
             )
             entry.build((None, size, size, before))
             self.entries.append(entry)
@@ -36,7 +36,7 @@ class FaceBody(keras.layers.Layer):
                 self.blocks.append(block)
             before = width
         self.flat = size * size * before
-        self.features = keras.layers.Dense(2 * before, kernel_initializer="he_normal", name="features")
+        self.features = keras.layers.Dense(before, kernel_initializer="he_normal", name="features")
         self.features.build((None, self.flat))
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:

@@ -44,8 +44,12 @@ class GenerationTrainer(keras.Model):
         ]
         self.built = True
         c = self.settings
-        self.generator_optimizer = keras.optimizers.Adam(c.generator_learning_rate, beta_1=0.0, beta_2=c.beta_2)
-        self.discriminator_optimizer = keras.optimizers.Adam(c.discriminator_learning_rate, beta_1=0.0, beta_2=c.beta_2)
+        self.generator_optimizer = keras.optimizers.Adam(
+            c.generator_learning_rate, beta_1=0.0, beta_2=c.beta_2, name="generator_optimizer"
+        )
+        self.discriminator_optimizer = keras.optimizers.Adam(
+            c.discriminator_learning_rate, beta_1=0.0, beta_2=c.beta_2, name="discriminator_optimizer"
+        )
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -63,6 +67,10 @@ class GenerationTrainer(keras.Model):
         for variable, average in zip(generator.trainable_variables, self.averages, strict=True):
             variable.assign(average)
         return generator
+
+    def state(self) -> list[keras.Variable]:
+        """Everything that a checkpoint must hold."""
+        return [*self.variables, *self.generator_optimizer.variables, *self.discriminator_optimizer.variables]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of both networks (`s2f_tf/data/reader.py` says what a batch holds)."""

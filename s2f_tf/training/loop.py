@@ -39,10 +39,15 @@ def choose_strategy() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes files."""
+def place(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """This process's number among the workers, and how many there are. Number 0, the chief, writes the files."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_type or (resolver.task_type, resolver.task_id) == ("worker", 0)
+    if resolver is None or not resolver.task_type:
+        return 0, 1
+    workers = resolver.cluster_spec().num_tasks("worker")
+    if resolver.cluster_spec().as_dict().get("chief"):
+        return (0 if resolver.task_type == "chief" else resolver.task_id + 1), workers + 1
+    return resolver.task_id, workers
 
 
 class Loop:
@@ -55,7 +60,8 @@ class Loop:
 
     Args:
         strategy: what the trainer was made under.
-        trainer: a `keras.Model` whose `train_step(batch)` returns scalars, the sums of which over replicas are means.
+        trainer: a `keras.Model` whose `train_step(batch)` returns scalars, the sums of which over replicas are means,
+            and whose `state()` lists every variable that a step changes.
         corpus: where the clips are.
         config: the run's settings.
         batch_size: of the global batch.
@@ -83,21 +89,23 @@ class Loop:
             )
         self.strategy, self.trainer, self.corpus, self.config = strategy, trainer, corpus, config
         self.batch_size, self.steps, self.folder, self.picture = batch_size, steps, folder, picture
-        self.chief = is_chief(strategy)
+        self.worker, self.workers = place(strategy)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.position = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.checkpoint = tf.train.Checkpoint(trainer=trainer, step=self.step, position=self.position)
+        # By name, since TensorFlow's checkpoints miss layers that Keras models hold in lists, and say nothing of it.
+        state = {variable.path.replace("/", "."): variable.value for variable in trainer.state()}
+        assert len(state) == len(trainer.state()), "two variables of one name"
+        self.checkpoint = tf.train.Checkpoint(step=self.step, position=self.position, **state)
         self.manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=2, checkpoint_name="checkpoint")
         self.signalled = False
 
     def run(self) -> None:
         """Trains to the last step. Raises `TrainingError`, or `Interrupted` after SIGINT or SIGTERM."""
         self._restore()
-        start = int(self.step.numpy())
+        start = int(self.step)
         if start == self.steps:
             return
-        if start:
-            print(f"{self.trainer.name}: going on from step {start} of {self.steps}", flush=True)
+        print(f"{self.trainer.name}: " + (f"from step {start} on" if start else f"{self.steps} steps"), flush=True)
         os.makedirs(self.folder, exist_ok=True)
         self._forget_after(start)
         handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -111,9 +119,11 @@ class Loop:
         train_step = tf.function(lambda batch: self.strategy.run(self.trainer.train_step, args=(batch,)))
         every = self.config.loop
         bar = keras.utils.Progbar(self.steps - start, interval=0.5 if sys.stdout.isatty() else 10.0)
-        damage = reader.DamageCount(self.corpus, "train", self.config.seed, int(self.position.numpy()))
+        damage = reader.DamageCount(
+            self.corpus, "train", self.config.seed, int(self.position), worker=self.worker, workers=self.workers
+        )
         since_line: list[dict[str, Any]] = []
-        writer = tf.summary.create_file_writer(os.path.join(self.folder, "tensorboard")) if self.chief else None
+        writer = tf.summary.create_file_writer(os.path.join(self.folder, "tensorboard")) if self.worker == 0 else None
         batches = self._batches()
         for step in range(start + 1, self.steps + 1):
             batch = next(batches)
@@ -144,7 +154,7 @@ class Loop:
                 self.config.data,
                 batch_size=context.get_per_replica_batch_size(self.batch_size),
                 seed=self.config.seed,
-                start=int(self.position.numpy()),
+                start=int(self.position),
                 worker=context.input_pipeline_id,
                 workers=context.num_input_pipelines,
             )
@@ -174,11 +184,10 @@ class Loop:
         for variable in self.trainer.trainable_variables:
             if not np.isfinite(variable.numpy()).all():
                 raise TrainingError(self._not_finite(f"weight {variable.path}", step))
-        workers = self.strategy.extended._num_workers if os.environ.get("TF_CONFIG") else 1
         self.step.assign(step)
         # The next record that no worker has read: workers take turns.
-        self.position.assign(-(-(int(positions.max()) + 1) // workers) * workers)
-        if not self.chief:
+        self.position.assign(-(-(int(positions.max()) + 1) // self.workers) * self.workers)
+        if self.worker != 0:
             return
         try:
             self.manager.save(checkpoint_number=step)
@@ -202,7 +211,7 @@ class Loop:
     def _forget_after(self, step: int) -> None:
         """Drops the lines of log.jsonl that tell of steps after the checkpoint: they are made again."""
         path = os.path.join(self.folder, "log.jsonl")
-        if not os.path.exists(path) or not self.chief:
+        if not os.path.exists(path) or self.worker != 0:
             return
         with open(path, encoding="utf-8") as file:
             whole = [line for line in file if line.endswith("\n")]

@@ -32,6 +32,10 @@ class MatchingTrainer(keras.Model):
         self.optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay, beta_2=0.99)
         self.optimizer.build(self.trainable_variables)
 
+    def state(self) -> list[keras.Variable]:
+        """Everything that a checkpoint must hold."""
+        return [*self.variables, *self.optimizer.variables]
+
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the global batch (`s2f_tf/data/reader.py` says what a batch holds)."""
         gradients, scalars = self.gradients(batch)

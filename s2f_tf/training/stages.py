@@ -85,7 +85,7 @@ def train_generation(config: Config, corpus: reader.Corpus, workdir: str, strate
         folder=os.path.join(workdir, "generation"),
         picture=picture,
     ).run()
-    if loop.is_chief(strategy):
+    if loop.place(strategy)[0] == 0:
         trained.save_weights("generator", trainer.averaged_generator(config), workdir)
 
 
@@ -106,6 +106,6 @@ def _match(
         steps=config.matching.steps,
         folder=os.path.join(workdir, stage),
     ).run()
-    if loop.is_chief(strategy):
+    if loop.place(strategy)[0] == 0:
         trained.save_weights(f"{prefix}speech_encoder", trainer.speech_encoder, workdir)
         trained.save_weights(f"{prefix}face_encoder", trainer.face_encoder, workdir)
