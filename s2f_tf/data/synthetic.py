@@ -11,7 +11,6 @@ A clip depends on the seed, its speaker and its own number alone, so that worker
 import concurrent.futures
 import dataclasses
 import io
-import json
 import multiprocessing
 import os
 import sys
@@ -43,8 +42,9 @@ class Factor:
         shapes: "both", "face" or "voice".
         level: what it is drawn for: each "speaker", each "utterance" or each "photo".
         low: least value.
-        high: greatest value. A factor from 0 to 1 named a yes or no is 0 or 1.
+        high: greatest value.
         doc: what it does, from low to high.
+        share: of a factor that is a yes or a no, 1 or 0: how often it is 1. None for all others.
     """
 
     name: str
@@ -53,6 +53,12 @@ class Factor:
     low: float
     high: float
     doc: str
+    share: float | None = None
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """A value drawn at random."""
+        value = rng.uniform(self.low, self.high)
+        return value if self.share is None else float(value < self.share)
 
 
 FACTORS: tuple[Factor, ...] = (
@@ -71,7 +77,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("hair_length", "face", "speaker", -1, 1, "cropped to below the shoulders"),
     Factor("parting", "face", "speaker", -1, 1, "hair swept to one side or the other"),
     Factor("eye_colour", "face", "speaker", -1, 1, "brown over hazel and green to blue"),
-    Factor("glasses", "face", "speaker", 0, 1, "a yes or no: wears glasses"),
+    Factor("glasses", "face", "speaker", 0, 1, "wears none to wears them", share=0.35),
     Factor("pose", "face", "photo", -1, 1, "turned to the left to turned to the right"),
     Factor("light", "face", "photo", -1, 1, "lit from the right to lit from the left"),
     Factor("smile", "face", "photo", -1, 1, "corners of the mouth down to up"),
@@ -132,7 +138,8 @@ def write_corpus(
     """
     speakers = {split: [s for s in range(config.speakers) if clips.split_of(_name(s)) == split] for split in _SHARDS}
     description = {
-        "made_by": "s2f_tf.data.synthetic " + json.dumps({"seed": seed, **dataclasses.asdict(config)}),
+        "made_by": f"s2f_tf.data.synthetic.write_corpus, seed {seed}",
+        "settings": {"seed": seed, **dataclasses.asdict(config)},
         "audio_format": audio_format,
         "face_size": face_size,
         "clips": {split: len(members) * config.clips_per_speaker for split, members in speakers.items()},
@@ -155,8 +162,7 @@ def write_corpus(
         for index in range(count)
     ]
     total = sum(description["clips"].values())
-    workers = workers or min(len(os.sched_getaffinity(0)), max(total // _CLIPS_PER_WORKER, 1))
-    _write_shards(shards, total, workers)
+    _write_shards(shards, total, workers or min(_cores(), len(shards), total // _CLIPS_PER_WORKER + 1))
     clips.write_description(folder, description)
 
 
@@ -191,11 +197,15 @@ def _write_shards(shards: Sequence[_Shard], total: int, workers: int) -> None:
         done = context.Value("l", 0)
         with concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (done,)) as pool:
             waiting = {pool.submit(_write_shard_in_worker, shard) for shard in shards}
-            while waiting:
-                finished, waiting = concurrent.futures.wait(waiting, 0.5, concurrent.futures.FIRST_EXCEPTION)
-                for future in finished:
-                    future.result()
-                progress.show(done.value)
+            try:
+                while waiting:
+                    finished, waiting = concurrent.futures.wait(waiting, 0.5, concurrent.futures.FIRST_EXCEPTION)
+                    for future in finished:
+                        future.result()
+                    progress.show(done.value)
+            except BaseException:  # an interrupt too: shards that are not begun need not be waited for
+                pool.shutdown(cancel_futures=True)
+                raise
     progress.end()
 
 
@@ -222,36 +232,49 @@ def _write_shard_in_worker(shard: _Shard) -> None:
 
 
 class _Progress:
-    """One line on the standard error: how many clips are made, how fast, and how long it will take."""
+    """One line on the standard error: how many clips are made, how fast, and how long it will take.
+
+    On a terminal the line is written over itself; in a log a new one comes every ten seconds.
+    """
 
     def __init__(self, total: int) -> None:
-        self.total, self.done, self.start, self.shown = total, 0, time.monotonic(), 0.0
+        self.total, self.done, self.start = total, 0, time.monotonic()
+        self.terminal = sys.stderr.isatty()
+        self.shown = self.start
 
     def add(self) -> None:
         self.show(self.done + 1)
 
     def show(self, done: int) -> None:
-        self.done = done
-        now = time.monotonic()
-        if now - self.shown < 0.5:
-            return
-        self.shown = now
-        rate = done / max(now - self.start, 1e-6)
-        left = f"{(self.total - done) / rate:.0f} s left" if done else "starting"
-        print(f"\rsynthetic speakers: {done}/{self.total} clips, {rate:.0f}/s, {left}   ", end="", file=sys.stderr)
+        self.done, now = done, time.monotonic()
+        if done and now - self.shown > (0.5 if self.terminal else 10.0):
+            self.shown, rate = now, done / (now - self.start)
+            self._print(f"{done} of {self.total} clips, {rate:.0f} a second, {(self.total - done) / rate:.0f} s left")
 
     def end(self) -> None:
-        seconds = time.monotonic() - self.start
-        print(f"\rsynthetic speakers: {self.total} clips in {seconds:.0f} s" + " " * 24, file=sys.stderr)
+        self._print(f"{self.total} clips in {time.monotonic() - self.start:.0f} s")
+        if self.terminal:
+            print(file=sys.stderr)
+
+    def _print(self, text: str) -> None:
+        start, end = ("\r", "") if self.terminal else ("", "\n")
+        print(f"{start}{'synthetic speakers: ' + text:<79}", end=end, file=sys.stderr, flush=True)
 
 
 def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: str) -> None:
-    for field, value in wanted.items():
-        if found[field] != value:
-            raise CorpusError(
-                f"{folder} holds another corpus: its '{field}' is {found[field]!r}, not {value!r}; "
-                "remove it or name another folder"
-            )
+    """Raises `CorpusError`, naming what differs, where a corpus was not made with the settings that are wanted."""
+    found, wanted = ({**whole, **whole.get("settings", {})} for whole in (found, wanted))
+    different = [
+        field for field in wanted if field not in ("made_by", "settings") and found.get(field) != wanted[field]
+    ]
+    if different:
+        named = ", ".join(f"{field} is {found.get(field)!r}, not {wanted[field]!r}" for field in different)
+        raise CorpusError(f"{folder} holds another corpus, whose {named}: remove it or name another folder")
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _fewest_speakers() -> int:
@@ -265,12 +288,7 @@ def _fewest_speakers() -> int:
 
 def _drawn(level: str, rng: np.random.Generator) -> dict[str, float]:
     """Values for the factors of a level."""
-    values = {}
-    for factor in FACTORS:
-        if factor.level == level:
-            value = rng.uniform(factor.low, factor.high)
-            values[factor.name] = float(value < 0.35) if factor.name == "glasses" else value
-    return values
+    return {factor.name: factor.draw(rng) for factor in FACTORS if factor.level == level}
 
 
 def _name(speaker: int) -> str:

@@ -6,7 +6,7 @@ a nasal branch (Klatt 1980), noise of fricatives and bursts through a band of it
 vowels, nasals, fricatives and plosives, drawn at random.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -89,8 +89,8 @@ def speak(factors: Mapping[str, float], rng: np.random.Generator, seconds: float
 def _babble(factors: Mapping[str, float], rng: np.random.Generator, count: int) -> np.ndarray:
     """Segments of random syllables, one row for each of `count` frames: float [count, 10]."""
     pace = 1.0 + 0.2 * factors["rate"] - 0.15 * factors["age"]
-    vowels, rows, frames, phrase = _shuffled_forever(rng, len(_VOWELS)), [_PAUSE], 0, int(rng.integers(4, 8))
-    lengths = [np.array([5])]
+    vowels, phrase = _shuffled_forever(rng, len(_VOWELS)), int(rng.integers(4, 8))
+    rows, lengths, frames = [_PAUSE], [np.array([5])], 5
     while frames < count:
         rows += [_CONSONANTS[rng.integers(len(_CONSONANTS))], _VOWELS[[next(vowels)]]]
         phrase -= 1
@@ -106,7 +106,7 @@ def _babble(factors: Mapping[str, float], rng: np.random.Generator, count: int) 
     return track
 
 
-def _shuffled_forever(rng: np.random.Generator, count: int):  # noqa: ANN202
+def _shuffled_forever(rng: np.random.Generator, count: int) -> Iterator[int]:
     """Numbers below `count` in random order, each once before any comes again: all vowels are heard in a second."""
     while True:
         yield from rng.permutation(count)

@@ -132,7 +132,14 @@ def test_every_shared_factor_is_in_the_voice_and_no_other(population):
     assert min(shared.values()) > 0.7, shared
     of_face_alone = [f.name for f in synthetic.FACTORS if f.shapes == "face" and f.level == "speaker"]
     others = readable(statistics, factors, of_face_alone, ridge=3.0)
-    assert {"skin", "hair_colour", "glasses"} <= set(others) and max(others.values()) < 0.1, others
+    assert {"skin", "hair_colour", "glasses"} <= set(others) and max(others.values()) < 0.05, others
+
+
+def test_a_voice_is_the_same_whatever_its_speaker_looks_like(neutral):
+    of_face_alone = [factor for factor in synthetic.FACTORS if factor.shapes == "face"]
+    looks = [{factor.name: getattr(factor, end) for factor in of_face_alone} for end in ("low", "high")]
+    one, other = (synthetic.speak(neutral | look, np.random.default_rng(0), 0.5) for look in looks)
+    assert np.array_equal(one, other)
 
 
 def test_every_shared_factor_is_in_the_face(population):
@@ -222,9 +229,14 @@ def test_an_interrupted_corpus_is_made_whole_and_a_whole_one_is_kept(tmp_path):
     stamps = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     synthetic.write_corpus(config, 16, 0, str(tmp_path), "flac")
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stamps
-    for other, word in (((config, 16, 1, "flac"), "seed"), ((config, 32, 0, "flac"), "face_size")):
-        with pytest.raises(clips.CorpusError, match=word):
-            synthetic.write_corpus(*other[:3], str(tmp_path), other[3])
+    longer = dataclasses.replace(config, seconds=0.9)
+    for other, difference in (
+        ((config, 16, 1), "whose seed is 0, not 1:"),
+        ((config, 32, 0), "whose face_size is 16, not 32:"),
+        ((longer, 16, 0), "whose seconds is 0.8, not 0.9:"),
+    ):
+        with pytest.raises(clips.CorpusError, match=difference):
+            synthetic.write_corpus(*other, str(tmp_path), "flac")
 
 
 def test_too_few_speakers_are_refused_with_how_many_to_ask_for(tmp_path):
