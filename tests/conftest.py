@@ -9,6 +9,9 @@ import keras
 import pytest
 import tensorflow as tf
 
+from s2f_tf import config
+from s2f_tf.data import audio, synthetic
+
 
 @pytest.fixture(scope="session", autouse=True)
 def two_devices():
@@ -33,3 +36,17 @@ def float64():
     yield
     keras.config.set_floatx(before[0])
     keras.config.set_dtype_policy(before[1])
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The smallest preset."""
+    return config.preset("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tiny, tmp_path_factory):
+    """A folder with the synthetic speakers of the smallest preset; not to be written to."""
+    folder = str(tmp_path_factory.mktemp("corpus"))
+    synthetic.write_corpus(tiny.synthetic, tiny.data.face_size, tiny.seed, folder, audio.default_format(), workers=1)
+    return folder

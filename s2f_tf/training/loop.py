@@ -205,7 +205,7 @@ class Loop:
         if latest:
             try:
                 self.checkpoint.restore(latest).assert_existing_objects_matched()
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
+            except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:
                 raise TrainingError(f"{latest} cannot be read: {error}") from error
 
     def _forget_after(self, step: int) -> None:

@@ -29,7 +29,10 @@ class MatchingTrainer(keras.Model):
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0, self.settings.steps, warmup_target=self.settings.learning_rate, warmup_steps=self.settings.warmup_steps
         )
-        self.optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay, beta_2=0.99)
+        # Named, since a name that Keras chooses depends on what else was made before, and checkpoints go by name.
+        self.optimizer = keras.optimizers.AdamW(
+            schedule, weight_decay=self.settings.weight_decay, beta_2=0.99, name="optimizer"
+        )
         self.optimizer.build(self.trainable_variables)
 
     def state(self) -> list[keras.Variable]:

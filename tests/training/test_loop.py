@@ -1,0 +1,160 @@
+import json
+import resource
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from s2f_tf import config
+from s2f_tf.config import ConfigError
+from s2f_tf.data import reader
+from s2f_tf.training import loop
+from s2f_tf.training.matching import MatchingTrainer
+
+
+@pytest.fixture
+def make_loop(tiny, tiny_corpus, strategies, tmp_path):
+    def make(devices=1, folder=tmp_path / "stage", steps=4, **settings):
+        changed = config.override(tiny, {"loop.checkpoint_every": 2} | settings)
+        keras.utils.set_random_seed(3)
+        with strategies[devices].scope():
+            trainer = MatchingTrainer(changed)
+        return loop.Loop(
+            strategy=strategies[devices],
+            trainer=trainer,
+            corpus=reader.Corpus(tiny_corpus),
+            config=changed,
+            batch_size=changed.matching.batch_size,
+            steps=steps,
+            folder=str(folder),
+        )
+
+    return make
+
+
+def weights(stage):
+    return [v.numpy() for v in stage.trainer.state()]
+
+
+def log(stage):
+    with open(f"{stage.folder}/log.jsonl") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_was_not_interrupted(make_loop, tmp_path):
+    whole = make_loop(folder=tmp_path / "whole")
+    whole.run()
+
+    class Killed(BaseException):
+        pass
+
+    def die(step):
+        raise Killed
+
+    broken = make_loop(folder=tmp_path / "broken", **{"loop.picture_every": 3})
+    broken.picture = die  # after step 3 is logged, before step 4's checkpoint
+    with pytest.raises(Killed):
+        broken.run()
+    again = make_loop(folder=tmp_path / "broken")
+    again.run()
+
+    assert int(again.step) == int(whole.step) == 4
+    assert int(again.position) == int(whole.position)
+    for a, b in zip(weights(whole), weights(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert log(again) == log(whole)
+
+
+def test_a_finished_stage_is_not_run_again(make_loop):
+    make_loop().run()
+    again = make_loop()
+    again.trainer.train_step = None
+    again.run()
+    assert int(again.step) == 4
+
+
+def test_the_log_tells_each_step(make_loop):
+    stage = make_loop()
+    stage.run()
+    lines = log(stage)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all({"loss", "voice_to_face", "face_to_voice", "damaged_records"} <= set(line) for line in lines)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(make_loop):
+    make_loop(steps=2).run()
+    stage = make_loop()
+    step = stage.trainer.train_step
+
+    def poisoned(batch):
+        return step(batch | {"face": batch["face"] * float("nan")})
+
+    stage.trainer.train_step = poisoned
+    with pytest.raises(loop.TrainingError, match=r"loss is not finite at step 3.*checkpoint-2"):
+        stage.run()
+    assert stage.manager.latest_checkpoint.endswith("checkpoint-2")
+
+
+def test_weights_that_are_not_finite_are_never_saved(make_loop):
+    stage = make_loop(steps=1)
+    gradients = stage.trainer.gradients
+
+    def poisoned(batch):
+        found, scalars = gradients(batch)
+        return [g * float("nan") for g in found], scalars
+
+    stage.trainer.gradients = poisoned
+    with pytest.raises(loop.TrainingError, match=r"weight .* is not finite at step 1; no checkpoint"):
+        stage.run()
+    assert stage.manager.latest_checkpoint is None
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_last_good_checkpoint(make_loop):
+    make_loop(steps=2).run()
+    stage = make_loop()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    save = stage.manager.save
+
+    def save_on_a_full_disk(**arguments):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            return save(**arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    stage.manager.save = save_on_a_full_disk
+    with pytest.raises(loop.TrainingError, match=r"checkpoint of step 4 could not be written.*checkpoint-2"):
+        stage.run()
+    again = make_loop()
+    again.run()
+    assert int(again.step) == 4
+
+
+def test_a_batch_that_the_replicas_cannot_share_is_refused(make_loop):
+    with pytest.raises(ConfigError, match="matching.batch_size must be a multiple of the 2 replicas, not 7"):
+        make_loop(devices=2, **{"matching.batch_size": 7})
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(make_loop, tmp_path):
+    make_loop(steps=2).run()
+    (data,) = (tmp_path / "stage").glob("checkpoint-2.data-*")
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(loop.TrainingError, match="checkpoint-2 cannot be read"):
+        make_loop().run()
+
+
+def test_two_devices_train_to_the_weights_of_one(make_loop, tmp_path):
+    one, two = make_loop(1, tmp_path / "one"), make_loop(2, tmp_path / "two")
+    one.run()
+    two.run()
+    for a, b in zip(one.trainer.trainable_variables, two.trainer.trainable_variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=0, atol=2e-3)  # Adam amplifies the last bit
+    assert [line["loss"] for line in log(one)] == pytest.approx([line["loss"] for line in log(two)], rel=1e-3)
+
+
+def test_tensorboard_has_the_losses(make_loop, tmp_path):
+    make_loop().run()
+    (events,) = (tmp_path / "stage" / "tensorboard").iterdir()
+    tags = {v.tag for event in tf.compat.v1.train.summary_iterator(str(events)) for v in event.summary.value}
+    assert {"loss", "voice_to_face", "face_to_voice"} <= tags
