@@ -1,14 +1,74 @@
 """Sound: in files, and in the graph."""
 
+import contextlib
 import functools
+import os
+import struct
 import warnings
+from typing import BinaryIO
 
+import av
+import numpy as np
 import tensorflow as tf
 
-from s2f_tf.config import SAMPLE_RATE, DataConfig
+from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, DataConfig
 from s2f_tf.data.clip import CorpusError
+from s2f_tf.errors import UserError
 
+MIN_RATE, MAX_RATE = 8_000, 48_000  # Hz; what `resample` and an exported model accept
+
+_SILENCE = 1e-4  # -80 dB relative to full scale
+_UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _NOISE_RANGE_DB = 40.0  # noise is drawn from so far below `DataConfig.noise_db` up to it
+_PCM, _EXTENSIBLE = 1, 0xFFFE  # format tags of WAV
+_JOIN_SAMPLES = 2048  # in which `resample`'s filter has died away
+_PASSBAND = 0.92  # of the lower of the two Nyquist frequencies; from here `resample` falls to zero at Nyquist
+
+
+class SoundError(UserError):
+    """A sound file that cannot be used; the message names it and says what is wrong."""
+
+
+def read_sound(path: str) -> np.ndarray:
+    """Reads any sound file that FFmpeg can: WAV, FLAC, MP3, Ogg, M4A, the sound track of a video...
+
+    Channels are averaged. Samples are in [-1, 1], except those of a float WAV that is louder.
+
+    A WAV or FLAC file says how much sound it holds: where less can be read, the file is damaged, and is refused rather
+    than read in part. Other formats make no exact promise, and are read as far as they go.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        float32 [S], mono, 16 kHz.
+
+    Raises:
+        SoundError: where there is no such file, it holds no sound, it is cut short, its samples are not finite, it is
+            silent (nowhere above -80 dBFS), or it is shorter than `MIN_SECONDS`.
+    """
+    if os.path.isdir(path):
+        raise SoundError(f"{path} is a folder: a sound file is wanted")
+    try:
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise SoundError(f"{path} is empty")
+            _require_whole_wav(file, path)
+            waveform = _decode_file(file, path)
+    except FileNotFoundError:
+        raise SoundError(f"{path} does not exist") from None
+    except (OSError, av.error.FFmpegError) as error:
+        raise SoundError(f"{path} cannot be read as sound: {error.strerror}") from error
+    if not len(waveform):
+        raise SoundError(f"{path} holds no sound")
+    if not np.isfinite(waveform).all():
+        raise SoundError(f"{path} has samples that are NaN or infinite")
+    if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
+        seconds = len(waveform) / SAMPLE_RATE
+        raise SoundError(f"{path} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
+    if np.abs(waveform).max() < _SILENCE:
+        raise SoundError(f"{path} is silent: it is nowhere louder than -80 dBFS")
+    return waveform
 
 
 @functools.cache
@@ -60,15 +120,98 @@ def decode_sound(encoded: tf.Tensor, audio_format: str) -> tf.Tensor:
     return tf.squeeze(tf.ensure_shape(waveform, [None, None]), axis=1)
 
 
+def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
+    """A graph op of core TensorFlow alone: a client's WAV file, a string scalar, to float32 [S], mono, 16 kHz.
+
+    16-bit PCM, mono or stereo (averaged), at any rate from 8 to 48 kHz (resampled), from 0.5 s to 30 s. Chunks other
+    than the format and the data are passed over, and a file written to a pipe, whose length is not known, is read to
+    its end: `tf.audio.decode_wav` refuses such files, and answers others with a message that tells a client nothing.
+
+    Raises `InvalidArgumentError`, whose message says what is wrong and what is allowed.
+    """
+    size = tf.cast(tf.strings.length(wav_bytes), tf.int64)
+    # The zeros let every field be read, so that nothing but the check at the end fails.
+    padded = tf.strings.join([wav_bytes, b"\0" * 32])
+
+    def more(at: tf.Tensor, format_at: tf.Tensor, data_at: tf.Tensor) -> tf.Tensor:
+        return (at + 8 <= size) & (data_at < 0)
+
+    def next_chunk(at: tf.Tensor, format_at: tf.Tensor, data_at: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        name, length = tf.strings.substr(padded, at, 4), _unsigned(padded, at + 4, 4)
+        return (
+            at + 8 + length + length % 2,
+            tf.where(name == b"fmt ", at + 8, format_at),
+            tf.where(name == b"data", at + 8, data_at),
+        )
+
+    none = tf.constant(-1, tf.int64)
+    _, format_at, data_at = tf.while_loop(more, next_chunk, [tf.constant(12, tf.int64), none, none])
+    is_wav = (
+        (tf.strings.substr(padded, 0, 4) == b"RIFF")
+        & (tf.strings.substr(padded, 8, 4) == b"WAVE")
+        & (format_at >= 0)
+        & (data_at >= 0)
+    )
+    format_at, data_at = tf.maximum(format_at, 0), tf.maximum(data_at, 4)
+    tag, channels, rate, bits = (
+        _unsigned(padded, format_at + at, width) for at, width in ((0, 2), (2, 2), (4, 4), (14, 2))
+    )
+    promised, present = _unsigned(padded, data_at - 4, 4), tf.maximum(size - data_at, 0)
+    frame_bytes = 2 * tf.clip_by_value(channels, 1, 2)
+    frames = tf.minimum(promised, present) // frame_bytes
+    seconds = tf.cast(frames, tf.float32) / tf.cast(tf.maximum(rate, 1), tf.float32)
+    problem = _first_problem(
+        (~is_wav, ["not a WAV file: 16-bit PCM WAV is allowed"]),
+        (
+            ~(((tag == _PCM) | (tag == _EXTENSIBLE)) & (bits == 16)),
+            ["WAV of ", bits, " bits in format ", tag, ": 16-bit PCM (format 1) is allowed"],
+        ),
+        ((channels < 1) | (channels > 2), ["WAV of ", channels, " channels: 1 or 2 are allowed"]),
+        (
+            (rate < MIN_RATE) | (rate > MAX_RATE),
+            ["WAV at a rate of ", rate, f" Hz: {MIN_RATE} to {MAX_RATE} Hz are allowed"],
+        ),
+        (
+            (promised > present) & (promised < _UNKNOWN_LENGTH),
+            ["WAV cut short: its header promises ", promised, " bytes of sound and ", present, " are there"],
+        ),
+        (seconds < MIN_SECONDS, ["WAV too short: it lasts ", seconds, f" s, and {MIN_SECONDS} s is the least allowed"]),
+        (seconds > MAX_SECONDS, ["WAV too long: it lasts ", seconds, f" s, and {MAX_SECONDS} s is the most allowed"]),
+    )
+    with tf.control_dependencies([tf.debugging.Assert(problem == b"", [problem])]):
+        samples = tf.io.decode_raw(tf.strings.substr(padded, data_at, frames * frame_bytes), tf.int16)
+    stereo = tf.reshape(tf.cast(samples, tf.float32) / 2.0**15, [frames, frame_bytes // 2])
+    return resample(tf.reduce_mean(stereo, axis=1), tf.cast(rate, tf.int32))
+
+
+def resample(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """A graph op of core TensorFlow alone: brings a waveform to 16 kHz.
+
+    The spectrum of the whole waveform is cut, or filled with zeros, at the lower Nyquist frequency, above a pass band
+    that a raised cosine ends. It is as exact as float32 for any ratio of rates, however odd, in time and memory that
+    do not depend on the ratio, which a polyphase filter is not.
+
+    Args:
+        waveform: float32 [..., S].
+        rate: int scalar, from `MIN_RATE` to `MAX_RATE` Hz.
+
+    Returns:
+        float32 [..., ceil(S * 16000 / rate)]; at 16 kHz, the waveform itself.
+    """
+    rate = tf.cast(rate, tf.int64)
+    return tf.cond(tf.equal(rate, SAMPLE_RATE), lambda: waveform, lambda: _resample(waveform, rate))
+
+
 def random_window(waveform: tf.Tensor, samples: int, seed: tf.Tensor) -> tf.Tensor:
     """float32 [S] to [samples], from a random start.
 
     A shorter waveform is repeated, since zeros would tell a network how long it was.
     """
     length = tf.shape(waveform)[0]
-    starts = tf.where(length >= samples, length - samples + 1, length)
+    repeats = tf.where(length < samples, samples // length + 2, 1)
+    starts = repeats * length - samples + 1
     start = tf.random.stateless_uniform([], seed, maxval=starts, dtype=tf.int32)
-    return tf.gather(waveform, (start + tf.range(samples)) % length)
+    return tf.ensure_shape(tf.tile(waveform, [repeats])[start : start + samples], [samples])
 
 
 def augment_waveform(waveform: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tensor:
@@ -89,13 +232,104 @@ def augment_waveform(waveform: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> 
     if data.polarity:
         gain = tf.where(draws[1] < 0.5, gain, -gain)
     level = _from_db(data.noise_db - _NOISE_RANGE_DB * draws[2]) * tf.sqrt(tf.reduce_mean(tf.square(waveform)))
-    # Uniform noise is as white as normal noise and four times as cheap; its RMS is its peak over the root of 3.
+    # Uniform noise is as white as normal noise and half as dear; its RMS is its peak over the root of 3.
     peak = 3.0**0.5 * level
     waveform += tf.random.stateless_uniform([samples], noise_seed, minval=-peak, maxval=peak)
     fade_in, fade_out = tf.unstack(draws[3:] * (data.fade_seconds * SAMPLE_RATE))
     time = tf.range(1.0, tf.cast(samples, tf.float32) + 1.0)
     envelope = tf.minimum(1.0, time / (1.0 + fade_in)) * tf.minimum(1.0, time[::-1] / (1.0 + fade_out))
     return gain * envelope * waveform
+
+
+def _require_whole_wav(file: BinaryIO, path: str) -> None:
+    """FFmpeg reads what is there of a WAV and says nothing of what is not."""
+    file.seek(0)
+    if file.read(4) == b"RIFF":
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            name, promised = struct.unpack("<4sI", header)
+            if name == b"data":
+                present = os.path.getsize(path) - file.tell()
+                if present < promised < _UNKNOWN_LENGTH:
+                    raise SoundError(
+                        f"{path} is cut short: its header promises {promised} bytes of sound and {present} are there"
+                    )
+                break
+            file.seek(promised + promised % 2, os.SEEK_CUR)
+    file.seek(0)
+
+
+def _decode_file(file: BinaryIO, path: str) -> np.ndarray:
+    # From an open file, since FFmpeg would take a path with a colon for an address.
+    with av.open(file, metadata_errors="ignore") as container:
+        if not container.streams.audio:
+            raise SoundError(f"{path} holds no sound")
+        stream = container.streams.audio[0]
+        # Packed samples: PyAV's arrays of planar ones crash beyond seven channels.
+        resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
+        pieces = []
+        for packet in container.demux(stream):
+            with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet is lost, and the length will tell
+                for frame in packet.decode():
+                    pieces += map(_mono, resampler.resample(frame))
+        if pieces:
+            pieces += map(_mono, resampler.resample(None))
+        waveform = np.concatenate([np.zeros(0, np.float32), *pieces])
+        if container.format.name == "flac" and stream.duration:
+            promised, present = float(stream.duration * stream.time_base), len(waveform) / SAMPLE_RATE
+            if present < promised - 0.01:
+                raise SoundError(f"{path} is damaged: it promises {promised:.2f} s and {present:.2f} s can be read")
+        return waveform
+
+
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+    return frame.to_ndarray().reshape(frame.samples, -1).mean(axis=1)
+
+
+def _resample(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    samples = tf.shape(waveform, out_type=tf.int64)[-1]
+    common = _greatest_common_divisor(rate, SAMPLE_RATE)
+    step_in, step_out = rate // common, SAMPLE_RATE // common  # so many samples in take as long as so many out
+    # Zeros behind the waveform, since a spectrum joins its end to its start.
+    steps = -(-(samples + _JOIN_SAMPLES) // step_in)
+    count_in, count_out = steps * step_in, steps * step_out
+    spectrum = tf.signal.rfft(tf.pad(waveform, _last_axis(waveform, count_in - samples)), [tf.cast(count_in, tf.int32)])
+    bins_in, bins_out = count_in // 2 + 1, count_out // 2 + 1
+    spectrum = tf.pad(spectrum[..., :bins_out], _last_axis(spectrum, tf.maximum(bins_out - bins_in, 0)))
+    nyquist = tf.cast(tf.minimum(count_in, count_out), tf.float32) / 2
+    place = (tf.range(tf.cast(bins_out, tf.float32)) / nyquist - _PASSBAND) / (1 - _PASSBAND)
+    gain = 0.5 + 0.5 * tf.cos(np.pi * tf.clip_by_value(place, 0.0, 1.0))
+    gain *= tf.cast(count_out, tf.float32) / tf.cast(count_in, tf.float32)
+    resampled = tf.signal.irfft(spectrum * tf.cast(gain, tf.complex64), [tf.cast(count_out, tf.int32)])
+    return resampled[..., : -(-samples * SAMPLE_RATE // rate)]
+
+
+def _last_axis(x: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
+    """Paddings for `tf.pad` that add so much behind the last axis."""
+    return tf.concat([tf.zeros([x.shape.rank - 1, 2], tf.int64), [tf.stack([tf.zeros([], tf.int64), after])]], axis=0)
+
+
+def _greatest_common_divisor(a: tf.Tensor, b: int) -> tf.Tensor:
+    return tf.while_loop(lambda a, b: b > 0, lambda a, b: (b, a % b), [a, tf.constant(b, a.dtype)])[0]
+
+
+def _unsigned(data: tf.Tensor, at: tf.Tensor, width: int) -> tf.Tensor:
+    """A little-endian number of 2 or 4 bytes in a string scalar, as int64."""
+    halves = tf.cast(tf.io.decode_raw(tf.strings.substr(data, at, width), tf.uint16), tf.int64)
+    return tf.reduce_sum(halves * tf.constant([1, 2**16][: width // 2], tf.int64))
+
+
+def _first_problem(*cases: tuple[tf.Tensor, list[str | tf.Tensor]]) -> tf.Tensor:
+    """The message of the first case that holds, a string scalar; empty where none does."""
+    problem = tf.constant(b"")
+    for holds, words in reversed(cases):
+        message = tf.strings.join([w if isinstance(w, str) else _as_string(w) for w in words])
+        problem = tf.where(holds, message, problem)
+    return problem
+
+
+def _as_string(number: tf.Tensor) -> tf.Tensor:
+    return tf.strings.as_string(number, shortest=number.dtype.is_floating)
 
 
 def _from_db(level: tf.Tensor) -> tf.Tensor:

@@ -277,7 +277,7 @@ def _example(
     seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 4))
     waveform = audio.decode_sound(features["audio/encoded"], corpus.description["audio_format"])
     window_samples = round(data.window_seconds * SAMPLE_RATE)
-    waveform = tf.ensure_shape(audio.random_window(waveform, window_samples, seeds[0]), [window_samples])
+    waveform = audio.random_window(waveform, window_samples, seeds[0])
     encoded = features["face/encoded"]
     drawn = tf.random.stateless_uniform([], seeds[1], maxval=tf.size(encoded), dtype=tf.int32)
     pixels = face.decode_face(encoded[drawn], data.face_size)
