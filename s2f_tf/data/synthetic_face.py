@@ -196,7 +196,7 @@ class _Portrait:
         x, y = self.x - self._at(0.0, 0.16), self.y - self.nose_y
         shadow, skin = (
             self.skin * [0.62, 0.47, 0.43],
-            self.skin * [1.0, 0.97 - 0.17 * self.nose, 0.95 - 0.19 * self.nose],
+            self.skin * [1.0, 0.97 - 0.1 * self.nose, 0.95 - 0.11 * self.nose],
         )
         side = -1 if self.factors["light"] > 0 else 1
         bridge = np.abs(x - side * (0.4 * width - 0.16 * y) + 0.06 * self.turn * (y < 0)) - 0.02
