@@ -52,7 +52,9 @@ class Clip:
 def encode(clip: Clip, audio_format: str) -> bytes:
     """The clip as a serialised `tf.train.Example`; `audio_format` is one of `AUDIO_FORMATS`."""
     sound = io.BytesIO()
-    soundfile.write(sound, clip.waveform, SAMPLE_RATE, format=audio_format.upper(), subtype="PCM_16")
+    # Rounded here: libsndfile rounds differently for each format.
+    samples = np.clip(np.rint(clip.waveform * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
+    soundfile.write(sound, samples, SAMPLE_RATE, format=audio_format.upper(), subtype="PCM_16")
     features = {
         "clip/id": [clip.id.encode()],
         "speaker/id": [clip.speaker.encode()],
@@ -72,7 +74,11 @@ def decode(record: bytes) -> Clip:
     """The clip in a serialised `tf.train.Example`. Raises `CorpusError` where it holds none."""
     try:
         feature = tf.train.Example.FromString(record).features.feature
-        waveform, _ = soundfile.read(io.BytesIO(feature["audio/encoded"].bytes_list.value[0]), dtype="float32")
+        waveform, rate = soundfile.read(io.BytesIO(feature["audio/encoded"].bytes_list.value[0]), dtype="float32")
+        if rate != SAMPLE_RATE or waveform.ndim != 1 or not waveform.size:
+            raise ValueError(f"its sound is {waveform.shape} samples at {rate} Hz: mono at {SAMPLE_RATE} Hz is stored")
+        if not feature["face/encoded"].bytes_list.value:
+            raise ValueError("it has no face")
         names = [name.decode() for name in feature["factor/names"].bytes_list.value]
         return Clip(
             id=feature["clip/id"].bytes_list.value[0].decode(),
@@ -129,9 +135,17 @@ def read_description(folder: str) -> dict[str, Any]:
         raise CorpusError(f"{path} does not exist: {folder} is no corpus, or what makes it has not ended") from None
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path}: {error}") from error
-    for field in ("made_by", "audio_format", "face_size", "clips", "speakers", "dropped"):
+    if not isinstance(description, dict):
+        raise CorpusError(f"{path} must hold an object, not {description!r}")
+    kinds = {"made_by": str, "audio_format": str, "face_size": int, "clips": dict, "speakers": dict, "dropped": dict}
+    for field, kind in kinds.items():
         if field not in description:
             raise CorpusError(f"{path} has no field '{field}'")
+        if not isinstance(description[field], kind):
+            raise CorpusError(f"{path}: field '{field}' cannot be {description[field]!r}")
+    for field in ("clips", "speakers"):
+        if not all(isinstance(count, int) for count in description[field].values()):
+            raise CorpusError(f"{path}: field '{field}' holds counts by split, not {description[field]!r}")
     return description
 
 

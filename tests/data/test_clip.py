@@ -1,0 +1,162 @@
+import io
+import json
+import os
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import clip
+from s2f_tf.data.clip import Clip, CorpusError
+
+DESCRIPTION = {
+    "made_by": "a test",
+    "audio_format": "wav",
+    "face_size": 16,
+    "clips": {"train": 1},
+    "speakers": {"train": 1},
+    "dropped": {},
+}
+
+waveforms = arrays.arrays(np.float32, st.integers(1, 400), elements=st.floats(-1, 1, width=32))
+clips = st.builds(
+    Clip,
+    id=st.text(),
+    speaker=st.text(),
+    waveform=waveforms,
+    faces=st.lists(st.binary(), min_size=1, max_size=3).map(tuple),
+    factors=st.dictionaries(st.text(), st.floats(width=32, allow_nan=False), max_size=3),
+)
+quick = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def make_clip(**changes):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, SAMPLE_RATE).astype(np.float32)
+    return Clip(**{"id": "clip", "speaker": "speaker", "waveform": noise, "faces": (b"face",)} | changes)
+
+
+@quick
+@given(clips, st.sampled_from(clip.AUDIO_FORMATS))
+def test_a_clip_is_read_as_it_was_written(written, audio_format):
+    read = clip.decode(clip.encode(written, audio_format))
+    assert (read.id, read.speaker, read.faces) == (written.id, written.speaker, written.faces)
+    assert read.factors == written.factors
+    assert read.waveform.dtype == np.float32
+    np.testing.assert_allclose(read.waveform, written.waveform, rtol=0, atol=1 / 2**15)
+
+
+def test_both_formats_store_the_same_samples():
+    flac, wav = (clip.decode(clip.encode(make_clip(), audio_format)) for audio_format in clip.AUDIO_FORMATS)
+    np.testing.assert_array_equal(flac.waveform, wav.waveform)
+
+
+@quick
+@given(st.data(), st.sampled_from(clip.AUDIO_FORMATS))
+def test_a_changed_record_is_a_clip_or_a_corpus_error(data, audio_format):
+    record = bytearray(clip.encode(make_clip(waveform=np.zeros(200, np.float32), factors={"age": 0.5}), audio_format))
+    for _ in range(data.draw(st.integers(1, 4))):
+        record[data.draw(st.integers(0, len(record) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(record)))
+    for damaged in (bytes(record), bytes(record[:cut])):
+        try:
+            assert isinstance(clip.decode(damaged), Clip)
+        except CorpusError as error:
+            assert "not a clip" in str(error)
+
+
+@quick
+@given(st.binary())
+def test_any_bytes_are_a_clip_or_a_corpus_error(record):
+    with pytest.raises(CorpusError, match="not a clip"):
+        clip.decode(record)
+
+
+def with_sound(samples, rate):
+    example = tf.train.Example.FromString(clip.encode(make_clip(), "wav"))
+    sound = io.BytesIO()
+    soundfile.write(sound, samples, rate, format="WAV")
+    example.features.feature["audio/encoded"].bytes_list.value[0] = sound.getvalue()
+    return example.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate"), [(np.zeros(8000), 8000), (np.zeros((8000, 2)), SAMPLE_RATE), (np.zeros(0), SAMPLE_RATE)]
+)
+def test_sound_that_is_not_mono_at_16_khz_is_no_clip(samples, rate):
+    with pytest.raises(CorpusError, match="mono at 16000 Hz"):
+        clip.decode(with_sound(samples, rate))
+
+
+def test_a_record_without_a_face_is_no_clip():
+    with pytest.raises(CorpusError, match="no face"):
+        clip.decode(clip.encode(make_clip(faces=()), "wav"))
+
+
+def test_the_split_of_a_speaker_is_stable_and_has_the_shares_asked_for():
+    splits = [clip.split_of(f"speaker {i}") for i in range(4000)]
+    assert [clip.split_of(name) for name in ("a", "b", "c", "Ada")] == ["train", "train", "train", "train"]
+    assert splits == [clip.split_of(f"speaker {i}") for i in range(4000)]
+    assert {name: round(splits.count(name) / 4000, 1) for name in clip.SPLITS} == {
+        "train": 0.8,
+        "validation": 0.1,
+        "test": 0.1,
+    }
+
+
+def test_shards_are_found_in_order_and_only_when_whole(tmp_path):
+    for index in (2, 0, 1):
+        assert clip.write_shard(tmp_path, "train", index, 3, [make_clip()] * index, "wav") == index
+    clip.write_shard(tmp_path, "test", 0, 1, [], "wav")
+    names = [os.path.basename(path) for path in clip.shards(tmp_path, "train")]
+    assert names == [f"train-0000{i}-of-00003.tfrecord" for i in range(3)]
+    assert clip.shards(tmp_path, "validation") == []
+
+    os.rename(tmp_path / names[1], tmp_path / "aside")
+    with pytest.raises(CorpusError, match="not one whole set: train-00000-of-00003"):
+        clip.shards(tmp_path, "train")
+    os.rename(tmp_path / "aside", tmp_path / names[1])
+    clip.write_shard(tmp_path, "train", 0, 4, [], "wav")
+    with pytest.raises(CorpusError, match="not one whole set"):
+        clip.shards(tmp_path, "train")
+
+
+def test_a_shard_that_is_being_written_is_not_taken_for_one(tmp_path):
+    def failing():
+        yield make_clip()
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        clip.write_shard(tmp_path, "train", 0, 1, failing(), "wav")
+    assert clip.shards(tmp_path, "train") == []
+
+
+def test_a_description_is_read_as_it_was_written(tmp_path):
+    clip.write_description(tmp_path, DESCRIPTION)
+    assert clip.read_description(tmp_path) == DESCRIPTION
+
+
+@pytest.mark.parametrize("field", DESCRIPTION)
+def test_a_description_that_lacks_a_field_or_has_a_wrong_one_is_refused_by_name(tmp_path, field):
+    clip.write_description(tmp_path, {k: v for k, v in DESCRIPTION.items() if k != field})
+    with pytest.raises(CorpusError, match=f"corpus.json has no field '{field}'"):
+        clip.read_description(tmp_path)
+    clip.write_description(tmp_path, DESCRIPTION | {field: None})
+    with pytest.raises(CorpusError, match=f"corpus.json: field '{field}' cannot be None"):
+        clip.read_description(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "null", "[]", json.dumps(DESCRIPTION | {"clips": {"train": "x"}})])
+def test_a_description_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "corpus.json").write_text(text)
+    with pytest.raises(CorpusError, match="corpus.json"):
+        clip.read_description(tmp_path)
+
+
+def test_a_folder_without_description_is_no_corpus(tmp_path):
+    with pytest.raises(CorpusError, match="is no corpus"):
+        clip.read_description(tmp_path)
