@@ -37,12 +37,13 @@ setup(
         "absl-py>=2.1",
         "soundfile>=0.12",
         "av>=14",
+        "pillow>=10.1",
         "matplotlib>=3.8",
     ],
     extras_require={
         # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones.
         "io": ["tensorflow-io>=0.37.1,<0.38", "tensorflow<2.18"],
-        "pipelines": ["pillow>=10"],
+        "pipelines": ["apache-beam>=2.70,<3", "mtcnn>=1.0,<2", "opencv-python-headless>=4.8,<5"],  # 5 has no cascades
         "serving": ["tensorflow-serving-api>=2.17,<2.22", "grpcio>=1.60"],
         "tflite": ["ai-edge-litert>=2.0"],
         # onnx 1.19 does not import beside the ml_dtypes of TensorFlow 2.17.

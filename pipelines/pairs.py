@@ -49,7 +49,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from s2f_tf.config import MIN_SECONDS, SAMPLE_RATE
+from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, clip
 from s2f_tf.errors import UserError
 
@@ -92,7 +92,7 @@ class Settings:
     Attributes:
         face_size: height and width of the faces in pixels.
         faces_per_clip: the most stills that one clip gets.
-        max_seconds: longer sounds are cut into equal pieces of at most so much.
+        max_seconds: longer sounds are cut into equal pieces of at most so much; 1 s or more.
         clips_per_shard: about how many clips a shard holds.
         audio_format: one of `clip.AUDIO_FORMATS`.
     """
@@ -470,21 +470,28 @@ def _clips_of_sound(
     if not _faces(source, stills, index, settings, dropped):
         dropped[path] = Reason.NO_USABLE_STILL
         return
-    try:
-        waveform = audio.read_sound(os.path.join(source, path))
-    except audio.SoundError:
-        dropped[path] = Reason.UNDECODABLE_SOUND
+    waveform = _waveform(os.path.join(source, path))
+    if isinstance(waveform, Reason):
+        dropped[path] = waveform
         return
     pieces = max(1, math.ceil(len(waveform) / (settings.max_seconds * SAMPLE_RATE)))
     for number, piece in enumerate(np.array_split(waveform, pieces)):
         name = path if pieces == 1 else f"{path}#{number}"
-        if len(piece) < MIN_SECONDS * SAMPLE_RATE:
-            dropped[name] = Reason.TOO_SHORT
-        elif np.abs(piece).max() < SILENCE:
+        if np.abs(piece).max() < SILENCE:
             dropped[name] = Reason.SILENT
         else:
             faces = _faces(source, stills, index + number * len(sounds), settings, dropped)
             yield clip.Clip(id=_text(name), speaker=_text(speaker), waveform=piece, faces=faces)
+
+
+def _waveform(path: str) -> np.ndarray | Reason:
+    """float32 [S], or why there is none."""
+    try:
+        return audio.read_sound(path)
+    except audio.SoundError as error:
+        said = str(error).removeprefix(path)  # it tells its reasons in words alone
+        words = {" lasts ": Reason.TOO_SHORT, " is silent": Reason.SILENT}
+        return next((reason for start, reason in words.items() if said.startswith(start)), Reason.UNDECODABLE_SOUND)
 
 
 def _faces(source: str, stills: list[str], turn: int, settings: Settings, dropped: dict) -> tuple[bytes, ...]:

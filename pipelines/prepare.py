@@ -4,8 +4,10 @@ import os
 
 from absl import flags
 
+from s2f_tf import command  # before what imports TensorFlow, which it quiets
+
+# isort: split
 from pipelines import pairs
-from s2f_tf import command
 from s2f_tf.config import MAX_SECONDS
 from s2f_tf.data import audio, clip
 

@@ -77,7 +77,7 @@ def test_console_scripts_name_functions_that_exist(wheel):
 def test_ranges_contain_the_exact_versions(wheel, environment):
     exact = exact_versions(environment)
     asked = [Requirement(line) for line in metadata(wheel).get_all("Requires-Dist")]
-    extras = {"dev", "pipelines", "io"} if environment == "default" else {"dev", "pipelines"}
+    extras = {"dev", "io"} if environment == "default" else {"dev"}
     for requirement in asked:
         wanted = not requirement.marker or any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
         if wanted:

@@ -148,6 +148,7 @@ def test_what_cannot_be_used_is_named_and_counted_and_stops_nothing(tmp_path):
     (first / "empty.wav").write_bytes(b"")
     (first / "noise.mp3").write_bytes(bytes(range(256)) * 8)
     write_sound(first / "silent.wav", np.zeros(SAMPLE_RATE, np.float32))
+    write_sound(first / "faint.wav", tone(1.0) / 1000)
     write_sound(first / "short.flac", tone(0.3))
     write_sound(people / "faceless" / "a.wav", tone(1.0))
     (people / "faceless" / "a.png").write_bytes(b"")
@@ -161,7 +162,7 @@ def test_what_cannot_be_used_is_named_and_counted_and_stops_nothing(tmp_path):
         "still too small": {"count": 1, "example": "p000/tiny.png"},
         "no usable still": {"count": 1, "example": "faceless/a.wav"},
         "undecodable sound": {"count": 2, "example": "p000/empty.wav"},
-        "silent": {"count": 1, "example": "p000/silent.wav"},
+        "silent": {"count": 2, "example": "p000/faint.wav"},
         "too short": {"count": 1, "example": "p000/short.flac"},
     }
     assert sum(description["clips"].values()) == len(records(tmp_path / "clips")) == 6
@@ -324,4 +325,4 @@ def test_the_command_says_what_is_wrong(tmp_path):
         command(tmp_path / "nowhere", tmp_path / "clips"), cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 1
-    assert ended.stderr.strip() == f"error: {tmp_path / 'nowhere'} is not a folder"
+    assert ended.stderr.splitlines()[-1] == f"error: {tmp_path / 'nowhere'} is not a folder"
