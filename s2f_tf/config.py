@@ -240,8 +240,11 @@ def load(folder: str) -> Config:
 
 
 def save(config: Config, folder: str) -> None:
-    """Writes `<folder>/config.json`, aside and then renamed."""
-    os.makedirs(folder, exist_ok=True)
+    """Writes `<folder>/config.json`, aside and then renamed. Raises `ConfigError` where the folder cannot be made."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {error.strerror}") from error
     path = os.path.join(folder, "config.json")
     with open(path + ".part", "w", encoding="utf-8") as file:
         json.dump(dataclasses.asdict(config), file, indent=2)

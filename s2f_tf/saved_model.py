@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from s2f_tf import config as configuration
+from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE
 from s2f_tf.data import audio, face, png
 from s2f_tf.latent import z_from_seed
 from s2f_tf.models import layers, trained
@@ -43,8 +44,11 @@ class Signatures:
             ]
         )
         def generate(waveform: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
-            audio.require_length(tf.shape(waveform)[1])
-            return {"image": self._image(z, self.speech_encoder(waveform, training=False))}
+            samples, least, most = tf.shape(waveform)[1], int(MIN_SECONDS * SAMPLE_RATE), int(MAX_SECONDS * SAMPLE_RATE)
+            allowed = (samples >= least) & (samples <= most)
+            message = tf.strings.format(f"waveform of {{}} samples: {least} to {most} are allowed", samples)
+            with tf.control_dependencies([tf.debugging.Assert(allowed, [message])]):
+                return {"image": self._image(z, self.speech_encoder(tf.identity(waveform), training=False))}
 
         @tf.function(
             input_signature=[

@@ -25,7 +25,7 @@ class FaceBody(keras.layers.Layer):
         before, size = 3, self.face_size
         for stage, width in enumerate(c.widths):
             entry = keras.layers.Conv2D(
-                width, 3, 2, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
+                width, 4, 2, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
             )
             entry.build((None, size, size, before))
             self.entries.append(entry)

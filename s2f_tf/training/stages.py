@@ -45,6 +45,8 @@ def train(config: Config, corpus: reader.Corpus, workdir: str) -> None:
     train_matching(config, corpus, workdir, strategy)
     train_generation(config, corpus, workdir, strategy)
     train_judge(config, corpus, workdir, strategy)
+    if loop.place(strategy)[0] == 0:
+        print(f"held-out speakers, true and drawn: {picture_held_out(config, corpus, workdir)}", flush=True)
 
 
 def train_matching(config: Config, corpus: reader.Corpus, workdir: str, strategy: tf.distribute.Strategy) -> None:
@@ -87,6 +89,15 @@ def train_generation(config: Config, corpus: reader.Corpus, workdir: str, strate
     ).run()
     if loop.place(strategy)[0] == 0:
         trained.save_weights("generator", trainer.averaged_generator(config), workdir)
+
+
+def picture_held_out(config: Config, corpus: reader.Corpus, workdir: str) -> str:
+    """Draws speakers of the test split from their voices, beside their true faces. Returns the picture's path."""
+    speech_encoder, generator = (trained.load_network(name, workdir) for name in ("speech_encoder", "generator"))
+    examples = figures.held_out_examples(speech_encoder, corpus, "test", config)
+    path = os.path.join(workdir, "pictures", "held_out.png")
+    figures.save_held_out_figure(generator, examples, path)
+    return path
 
 
 def _match(
