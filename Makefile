@@ -14,6 +14,7 @@ LATEST := .venv-latest/.installed
 
 demo: $(DEFAULT)
 	.venv/bin/python -m s2f_tf.train --workdir=runs/demo
+	.venv/bin/python -m s2f_tf.evaluate --workdir=runs/demo
 
 test: lint
 	.venv/bin/python -m pytest
