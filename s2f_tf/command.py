@@ -13,7 +13,7 @@ from s2f_tf.errors import UserError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Parses flags, runs `main`, and turns a `UserError` into one line on stderr and exit status 1."""
+    """Parses flags, runs `main`, and turns a `UserError`, or Ctrl-C, into one line on stderr and exit status 1."""
 
     def guarded(arguments: list[str]) -> None:
         if len(arguments) > 1:
@@ -23,5 +23,7 @@ def run(main: Callable[[], None]) -> None:
             main()
         except UserError as error:
             sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit("interrupted")
 
     app.run(guarded)

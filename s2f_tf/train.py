@@ -60,7 +60,7 @@ def main() -> None:
         raise configuration.ConfigError("TF_CONFIG names several workers: make the corpus before, and give --corpus")
     if folder is None:
         folder = os.path.join(_WORKDIR.value, "corpus")
-        # Not FLAC: decoding it in the graph takes fifteen times as long, more than a tenth of the training on two cores.
+        # Not FLAC, which takes fifteen times as long to decode in the graph: much of a step on two cores.
         synthetic.write_corpus(config.synthetic, config.data.face_size, config.seed, folder, "wav")
     stages.train(config, reader.Corpus(folder), _WORKDIR.value)
 

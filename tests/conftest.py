@@ -1,6 +1,6 @@
 import os
 
-# What the C++ side has to say of missing GPUs would bury the tests' own output. The numbers shall be the CPU's anywhere.
+# The C++ log of missing GPUs would bury the tests' own output; and the numbers shall be the CPU's anywhere.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")

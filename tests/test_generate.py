@@ -1,0 +1,92 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from s2f_tf import config
+from s2f_tf.models import trained
+
+
+@pytest.fixture(scope="module")
+def workdir(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    config.save(tiny, folder)
+    for name in ("speech_encoder", "generator"):
+        trained.save_weights(name, trained.make(name, tiny), str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory):
+    path = tmp_path_factory.mktemp("voice") / "x.flac"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (44_100, 2))
+    soundfile.write(path, noise, 44_100)
+    return path
+
+
+def generate(*flags):
+    command = [sys.executable, "-m", "s2f_tf.generate", *map(str, flags)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        assert picture.text["Comment"] == "synthetic face generated from speech"
+        return np.asarray(picture)
+
+
+def test_a_grid_and_single_files_hold_the_same_faces(workdir, voice, tiny, tmp_path):
+    size = tiny.data.face_size
+    flags = [f"--workdir={workdir}", f"--voice={voice}", "--faces=5", "--seed=7"]
+    assert generate(*flags, f"--out={tmp_path / 'grid.png'}").returncode == 0
+    result = generate(*flags, f"--out={tmp_path / 'face.png'}", "--separate")
+    assert result.stdout.split() == [str(tmp_path / f"face-{i}.png") for i in range(1, 6)]
+    grid = pixels(tmp_path / "grid.png")
+    assert grid.shape == (2 * size, 3 * size, 3)
+    for i in range(5):
+        row, column = divmod(i, 3)
+        expected = grid[row * size : (row + 1) * size, column * size : (column + 1) * size]
+        np.testing.assert_array_equal(pixels(tmp_path / f"face-{i + 1}.png"), expected)
+    assert (grid[size:, 2 * size :] == 255).all()
+
+
+def test_a_face_depends_on_its_seed_alone(workdir, voice, tmp_path):
+    flags = [f"--workdir={workdir}", f"--voice={voice}", "--separate", f"--out={tmp_path / 'a.png'}"]
+    generate(*flags, "--faces=2", "--seed=1")
+    second = pixels(tmp_path / "a-2.png")
+    generate(*flags, "--faces=1", "--seed=2")
+    np.testing.assert_array_equal(pixels(tmp_path / "a-1.png"), second)
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--voice=absent.wav"], "absent.wav"),
+        (["--voice={voice}", "--out=faces.jpg"], "--out=faces.jpg must end in .png"),
+        (["--voice={voice}", "--out=/proc/no/faces.png"], "/proc/no/faces.png cannot be written"),
+        (["--voice={voice}", "--workdir=nowhere"], "nowhere is not a work directory"),
+        (["--voice={voice}", "--faces=0"], "faces"),
+        ([], "--voice"),
+    ],
+)
+def test_bad_input_is_refused_with_a_message(workdir, voice, flags, message):
+    flags = [flag.format(voice=voice) for flag in flags]
+    if not any("workdir" in flag for flag in flags):
+        flags.append(f"--workdir={workdir}")
+    result = generate(*flags)
+    assert result.returncode != 0
+    assert message in result.stderr + result.stdout
+
+
+def test_weights_of_another_config_are_refused(workdir, voice, tiny, tmp_path):
+    other = config.override(tiny, {"embedding_size": 8})
+    config.save(other, tmp_path)
+    trained.save_weights("speech_encoder", trained.make("speech_encoder", tiny), str(tmp_path))
+    result = generate(f"--workdir={tmp_path}", f"--voice={voice}")
+    assert result.returncode == 1
+    assert "speech_encoder.weights.h5 does not hold the weights" in result.stderr

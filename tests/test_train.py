@@ -1,0 +1,184 @@
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+COMMAND = [sys.executable, "-m", "s2f_tf.train", "--preset=tiny"]
+MODEST = ["--matching.steps=4", "--generation.steps=4", "--loop.checkpoint_every=2", "--loop.picture_every=4"]
+
+
+def train(*flags, environment=None, **options):
+    return subprocess.Popen(
+        [*COMMAND, *map(str, flags)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | (environment or {}),
+        **options,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+def weights(workdir):
+    return {
+        (path.name, name): value
+        for path in sorted((workdir / "weights").glob("*.h5"))
+        for name, value in datasets(path).items()
+    }
+
+
+def datasets(path):
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, node: found.update({name: node[()]} if isinstance(node, h5py.Dataset) else {}))
+    return found
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys() and found
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=str(name))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_corpus, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    status, output = finish(train(f"--corpus={tiny_corpus}", f"--workdir={workdir}", *MODEST))
+    assert status == 0, output
+    return workdir, output
+
+
+def test_training_leaves_weights_logs_and_pictures_and_shows_where_it_is(undisturbed):
+    workdir, output = undisturbed
+    for stage in ("matching", "generation", "judge"):
+        lines = [json.loads(line) for line in (workdir / stage / "log.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+        assert re.search(rf"{stage}: {len(lines)} steps", output)
+    assert len(list((workdir / "weights").glob("*.weights.h5"))) == 5
+    assert (workdir / "pictures" / "held_out.png").read_bytes().startswith(b"\x89PNG")
+    assert str(workdir / "pictures" / "held_out.png") in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("stage", ["matching", "generation"])
+def test_kill_9_in_either_stage_changes_nothing(stage, undisturbed, tiny_corpus, tmp_path):
+    flags = [f"--corpus={tiny_corpus}", f"--workdir={tmp_path}", *MODEST]
+    process = train(*flags)
+    log = tmp_path / stage / "log.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 3):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    status, output = finish(train(*flags))
+    assert status == 0, output
+    assert f"{stage}: from step 2 on" in output
+    assert_equal(weights(tmp_path), weights(undisturbed[0]))
+
+
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(undisturbed, tiny_corpus, tmp_path):
+    shutil.copytree(undisturbed[0] / "weights", tmp_path / "weights")
+    for name in ("speech_encoder", "face_encoder", "generator"):
+        (tmp_path / "weights" / f"{name}.weights.h5").unlink()
+    flags = [f"--corpus={tiny_corpus}", f"--workdir={tmp_path}", *MODEST, "--loop.checkpoint_every=1000"]
+    flags += ["--matching.steps=100000"]
+    process = train(*flags)
+    log = tmp_path / "matching" / "log.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 1):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    status, output = finish(process)
+    assert status == 1
+    stopped = re.search(r"stopped at step (\d+) of 100000: the same command goes on from there", output)
+    assert stopped, output
+    assert (tmp_path / "matching" / f"checkpoint-{stopped[1]}.index").exists()
+
+
+def test_two_workers_on_one_machine_train_the_same_weights_as_one(undisturbed, tiny_corpus, tmp_path):
+    ports = [free_port() for _ in range(2)]
+    processes = []
+    for index in range(2):
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        environment = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
+        processes.append(train(f"--corpus={tiny_corpus}", f"--workdir={tmp_path}", *MODEST, environment=environment))
+    for process in processes:
+        status, output = finish(process)
+        assert status == 0, output
+    one, two = weights(undisturbed[0]), weights(tmp_path)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, atol=5e-3, err_msg=str(name))  # Adam amplifies the last bit
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def refused(*flags, environment=None):
+    status, output = finish(train(*flags, environment=environment))
+    assert status != 0
+    assert "Traceback" not in output
+    return output
+
+
+def test_an_unknown_flag_is_refused(tmp_path):
+    assert "Unknown command line flag 'generation.stepz'" in refused(f"--workdir={tmp_path}", "--generation.stepz=4")
+
+
+def test_an_unknown_preset_is_refused(tmp_path):
+    assert "unknown preset 'huge': there are demo" in refused(f"--workdir={tmp_path}", "--preset=huge")
+
+
+def test_an_impossible_setting_is_refused(tmp_path):
+    output = refused(f"--workdir={tmp_path}", "--face_encoder.widths=8,x")
+    assert "face_encoder.widths must be whole numbers with commas, not '8,x'" in output
+
+
+def test_a_stray_argument_is_refused(tmp_path):
+    assert "unexpected argument 'demo'" in refused(f"--workdir={tmp_path}", "demo")
+
+
+def test_the_work_directory_of_another_config_is_refused(undisturbed, tiny_corpus):
+    output = refused(f"--corpus={tiny_corpus}", f"--workdir={undisturbed[0]}", *MODEST, "--seed=4")
+    assert "holds a run with another config: seed is 0 there and 4 here" in output
+
+
+def test_a_batch_larger_than_the_corpus_is_refused_before_any_work(tiny_corpus, tmp_path):
+    output = refused(f"--corpus={tiny_corpus}", f"--workdir={tmp_path}", "--generation.batch_size=1000")
+    assert re.search(r"has \d+ clips in split 'train', fewer than a batch of 1000", output)
+    assert not (tmp_path / "matching").exists()
+
+
+def test_a_corpus_of_smaller_faces_is_refused(tiny_corpus, tmp_path):
+    output = refused(f"--corpus={tiny_corpus}", f"--workdir={tmp_path}", "--data.face_size=32")
+    assert "holds faces of 16 pixels, and data.face_size is 32" in output
+
+
+def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
+    assert "corpus.json does not exist" in refused(f"--corpus={tmp_path}", f"--workdir={tmp_path / 'run'}")
+
+
+def test_workers_need_a_corpus(tmp_path):
+    environment = {"TF_CONFIG": '{"cluster": {"worker": ["127.0.0.1:1"]}, "task": {"type": "worker", "index": 0}}'}
+    assert "give --corpus" in refused(f"--workdir={tmp_path}", environment=environment)
+
+
+def test_a_work_directory_that_cannot_be_made_is_refused(tiny_corpus, tmp_path):
+    (tmp_path / "file").write_text("")
+    output = refused(f"--corpus={tiny_corpus}", f"--workdir={tmp_path / 'file' / 'run'}")
+    assert "cannot be made" in output
