@@ -73,6 +73,7 @@ class SpeechEncoderConfig:
 class FaceEncoderConfig:
     """F: face to embedding; its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
 
+    stem_width: int = setting(16, "channels of the first convolution, which sees every pixel", low=4)
     widths: tuple[int, ...] = setting(
         (32, 48, 64, 80), "channels of each stage of residual blocks; each halves the face", low=4
     )
@@ -85,6 +86,7 @@ class GeneratorConfig:
 
     z_size: int = setting(32, "size of z, what the voice does not tell", low=1)
     style_size: int = setting(128, "size of the style vector that modulates every block", low=4)
+    finish_width: int = setting(16, "channels of the last layer but one, which has every pixel", low=4)
     widths: tuple[int, ...] = setting(
         (128, 96, 64, 48),
         "channels of each block; all but the first double the face, and so does the last layer",
@@ -114,11 +116,16 @@ class GenerationConfig:
 
     steps: int = setting(2500, "training steps", low=1)
     batch_size: int = setting(32, "clips in a step, over all replicas and workers", low=2)
-    generator_learning_rate: float = setting(1e-3, "learning rate of the generator's Adam", low=0.0)
-    discriminator_learning_rate: float = setting(1e-3, "learning rate of the discriminator's Adam", low=0.0)
+    generator_learning_rate: float = setting(
+        1e-3, "peak learning rate of the generator's Adam, which falls as a cosine", low=0.0
+    )
+    discriminator_learning_rate: float = setting(
+        1e-3, "peak learning rate of the discriminator's Adam, which falls as a cosine", low=0.0
+    )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
-    gamma: float = setting(0.5, "weight of the gradient penalty R1", low=0.0)
-    penalty_every: int = setting(8, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
+    diversity: float = setting(5.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
+    gamma: float = setting(1.0, "weight of the gradient penalty R1", low=0.0)
+    penalty_every: int = setting(4, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
     ema_decay: float = setting(
         0.995, "decay of the moving average of the generator, which is what is exported", low=0.0, high=1.0
     )

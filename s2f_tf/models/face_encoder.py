@@ -21,8 +21,12 @@ class FaceBody(keras.layers.Layer):
     def build(self, input_shape: tuple) -> None:
         """Makes every layer."""
         c = self.settings
+        # At full resolution: where the first convolution strides, the discriminator is blind to patterns as fine as the
+        # stride, and generated faces fill with them.
+        self.stem = keras.layers.Conv2D(c.stem_width, 3, padding="same", kernel_initializer="he_normal", name="stem")
+        self.stem.build((None, self.face_size, self.face_size, 3))
         self.entries, self.blocks = [], []
-        before, size = 3, self.face_size
+        before, size = c.stem_width, self.face_size
         for stage, width in enumerate(c.widths):
             entry = keras.layers.Conv2D(
                 width, 4, 2, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
@@ -41,9 +45,9 @@ class FaceBody(keras.layers.Layer):
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """The features, [B, D]."""
-        x = face
+        x = self.stem(face)
         for stage, entry in enumerate(self.entries):
-            x = entry(layers.leaky_relu(x) if stage else x)
+            x = entry(layers.leaky_relu(x))
             for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
                 x = block(x)
         return layers.leaky_relu(self.features(ops.reshape(layers.leaky_relu(x), (-1, self.flat))))

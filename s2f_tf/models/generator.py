@@ -80,8 +80,20 @@ class Generator(keras.Model):
             size, before = (2 * size if i > 0 else size), width
         self.normalise = layers.AdaptiveInstanceNormalization(name="normalise")
         self.normalise.build((None, size, size, before), style_shape)
-        self.paint = keras.layers.Conv2D(12, 3, padding="same", dtype=keras.config.floatx(), name="paint")
-        self.paint.build((None, size, size, before))
+        self.spread = keras.layers.Conv2D(
+            4 * c.finish_width, 3, padding="same", kernel_initializer="he_normal", name="spread"
+        )
+        self.spread.build((None, size, size, before))
+        # Starts near grey, and mixes the four pixels that `depth_to_space` makes apart: without it they stay a grid.
+        self.paint = keras.layers.Conv2D(
+            3,
+            3,
+            padding="same",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            dtype=keras.config.floatx(),
+            name="paint",
+        )
+        self.paint.build((None, 2 * size, 2 * size, c.finish_width))
 
     def call(self, z: keras.KerasTensor, embedding: keras.KerasTensor) -> keras.KerasTensor:
         """The face, float32 [B, H, W, 3] in [-1, 1]."""
@@ -93,5 +105,5 @@ class Generator(keras.Model):
         x = ops.cast(x, style.dtype)
         for block in self.blocks:
             x = block(x, style)
-        x = self.paint(layers.leaky_relu(self.normalise(x, style)))
-        return ops.tanh(layers.depth_to_space(x))
+        x = layers.depth_to_space(self.spread(layers.leaky_relu(self.normalise(x, style))))
+        return ops.tanh(self.paint(layers.leaky_relu(x)))

@@ -10,6 +10,9 @@ from s2f_tf.models.generator import Generator
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import losses
 
+_TWICE = 4  # every so many voices of a batch are drawn a second time, with another z
+_STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
+
 
 class GenerationTrainer(keras.Model):
     """Trains G against a projection discriminator that starts as the trained face encoder; S is frozen.
@@ -44,11 +47,15 @@ class GenerationTrainer(keras.Model):
         ]
         self.built = True
         c = self.settings
+
+        def schedule(peak: float) -> keras.optimizers.schedules.LearningRateSchedule:
+            return keras.optimizers.schedules.CosineDecay(peak, c.steps, alpha=0.05)
+
         self.generator_optimizer = keras.optimizers.Adam(
-            c.generator_learning_rate, beta_1=0.0, beta_2=c.beta_2, name="generator_optimizer"
+            schedule(c.generator_learning_rate), beta_1=0.0, beta_2=c.beta_2, name="generator_optimizer"
         )
         self.discriminator_optimizer = keras.optimizers.Adam(
-            c.discriminator_learning_rate, beta_1=0.0, beta_2=c.beta_2, name="discriminator_optimizer"
+            schedule(c.discriminator_learning_rate), beta_1=0.0, beta_2=c.beta_2, name="discriminator_optimizer"
         )
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
@@ -89,8 +96,14 @@ class GenerationTrainer(keras.Model):
         step = self.discriminator_optimizer.iterations
         pairs = self.pair(batch, step)
         total = tf.cast(pairs["global_batch"], tf.float32)
+        target = self.distance_of_strangers(batch["face"])
         with tf.GradientTape(persistent=True) as tape:
-            fake = self.generator(pairs["z"], pairs["voice"], training=True)
+            drawn = self.generator(
+                tf.concat([pairs["z"], pairs["other_z"][::_TWICE]], axis=0),
+                tf.concat([pairs["voice"], pairs["voice"][::_TWICE]], axis=0),
+                training=True,
+            )
+            fake, again = drawn[: tf.shape(batch["face"])[0]], drawn[tf.shape(batch["face"])[0] :]
             real_features, fake_features = tf.split(
                 self.discriminator.features(tf.concat([batch["face"], fake], axis=0)), 2
             )
@@ -99,7 +112,9 @@ class GenerationTrainer(keras.Model):
             generated = self.discriminator.score(fake_features, pairs["voice"])
             discriminator_losses = losses.discriminator(matched, mismatched, generated, pairs["differs"])
             discriminator_loss = tf.reduce_sum(discriminator_losses) / total
+            sameness = tf.reduce_sum(losses.diversity(fake[::_TWICE], again, target)) / pairs["drawn_twice"]
             generator_loss = tf.reduce_sum(losses.generator(matched, generated)) / total
+            generator_total = generator_loss + self.settings.diversity * sameness
         variables = self.discriminator.trainable_variables
         penalty_gradients, penalty = tf.cond(
             tf.equal(step % self.settings.penalty_every, 0),
@@ -111,11 +126,12 @@ class GenerationTrainer(keras.Model):
             g + weight * p for g, p in zip(tape.gradient(discriminator_loss, variables), penalty_gradients, strict=True)
         ]
         return (
-            tape.gradient(generator_loss, self.generator.trainable_variables),
+            tape.gradient(generator_total, self.generator.trainable_variables),
             discriminator_gradients,
             {
                 "discriminator_loss": discriminator_loss,
                 "generator_loss": generator_loss,
+                "sameness": sameness,
                 "gradient_penalty": penalty,
                 "real_above_generated": tf.reduce_sum(tf.cast(matched > generated, tf.float32)) / total,
                 "matched_above_mismatched": tf.reduce_sum(tf.cast(matched > mismatched, tf.float32)) / total,
@@ -125,7 +141,8 @@ class GenerationTrainer(keras.Model):
     def pair(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
         """This replica's voices, each with another's and with a z.
 
-        Another's voice is the next clip's in the global batch, and z comes from one draw for the whole of it.
+        Another's voice, and another z, are those of the next clip in the global batch; z comes from one draw for the
+        whole of it.
         """
         replica = tf.distribute.get_replica_context()
         voice = self.speech_encoder(batch["waveform"], training=False)
@@ -139,8 +156,20 @@ class GenerationTrainer(keras.Model):
             "other_voice": tf.gather(voices, others),
             "differs": tf.cast(tf.not_equal(tf.gather(speakers, others), batch["speaker"]), tf.float32),
             "z": tf.gather(z, places),
+            "other_z": tf.gather(z, others),
+            "drawn_twice": tf.cast(replica.all_reduce("SUM", (count + _TWICE - 1) // _TWICE), tf.float32),
             "global_batch": total,
         }
+
+    def distance_of_strangers(self, face: tf.Tensor) -> tf.Tensor:
+        """What `losses.diversity` aims at: most of the distance between two real faces, over the global batch.
+
+        The distance is a mean of absolute differences, got from each face's distance to the mean face, since for
+        normal values two draws are the square root of two further apart.
+        """
+        replica = tf.distribute.get_replica_context()
+        mean = replica.all_reduce("MEAN", tf.reduce_mean(face, axis=0))
+        return _STRANGERS * 2**0.5 * replica.all_reduce("MEAN", tf.reduce_mean(tf.abs(face - mean)))
 
     def penalty(self, face: tf.Tensor, voice: tf.Tensor, total: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of R1 by the discriminator's variables, and R1 itself, both over the global batch."""
