@@ -15,6 +15,8 @@ LATEST := .venv-latest/.installed
 demo: $(DEFAULT)
 	.venv/bin/python -m s2f_tf.train --workdir=runs/demo
 	.venv/bin/python -m s2f_tf.evaluate --workdir=runs/demo
+	.venv/bin/python -m s2f_tf.generate --workdir=runs/demo --voice=runs/demo/pictures/held_out-1.wav --out=runs/demo/faces.png
+	@echo "Held-out speakers, true faces beside those drawn from their voices: runs/demo/pictures/held_out.png"
 
 test: lint
 	.venv/bin/python -m pytest

@@ -36,6 +36,7 @@ setup(
         "numpy>=1.26,<3",
         "absl-py>=2.1",
         "soundfile>=0.12",
+        "h5py>=3.11",
         "av>=14",
         "pillow>=10.1",
         "matplotlib>=3.8",
@@ -56,6 +57,7 @@ setup(
             "s2f-generate=s2f_tf.generate:run",
             "s2f-evaluate=s2f_tf.evaluate:run",
             "s2f-export=s2f_tf.export:run",
+            "s2f-publish=s2f_tf.publish:run",
         ]
     },
     classifiers=[

@@ -9,9 +9,8 @@ from s2f_tf import command
 from s2f_tf.data import reader
 from s2f_tf.errors import UserError
 from s2f_tf.evaluation import summary
-from s2f_tf.models import trained
 
-_WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by default the weights in the package")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "trained run")
 _CORPUS = flags.DEFINE_string("corpus", None, "folder of clips; by default <workdir>/corpus")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "the speakers to evaluate on")
 _OUT = flags.DEFINE_string("out", None, "JSON file for the figures; by default <workdir>/metrics.json")

@@ -20,11 +20,13 @@ class HeldOut:
 
     Attributes:
         faces: float32 [N, H, W, 3] in [-1, 1], a true face of each.
-        voices: float32 [N, E], the embedding of an utterance of each.
+        waveforms: an utterance of each, float32 [S] at 16 kHz.
+        voices: float32 [N, E], its embedding.
         z_size: of the generators that will draw them.
     """
 
     faces: np.ndarray
+    waveforms: tuple[np.ndarray, ...]
     voices: np.ndarray
     z_size: int
 
@@ -42,6 +44,7 @@ def held_out_examples(
             break
     return HeldOut(
         faces=np.stack([clip.faces[0] for clip in clips]),
+        waveforms=tuple(clip.waveform for clip in clips),
         voices=np.concatenate([speech_encoder(clip.waveform[None], training=False).numpy() for clip in clips]),
         z_size=config.generator.z_size,
     )

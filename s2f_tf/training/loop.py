@@ -118,7 +118,8 @@ class Loop:
     def _run(self, start: int) -> None:
         train_step = tf.function(lambda batch: self.strategy.run(self.trainer.train_step, args=(batch,)))
         every = self.config.loop
-        bar = keras.utils.Progbar(self.steps - start, interval=0.5 if sys.stdout.isatty() else 10.0)
+        interval = 0.5 if sys.stdout.isatty() else 10.0
+        bar = keras.utils.Progbar(self.steps - start, interval=interval, stateless_metrics=())
         damage = reader.DamageCount(
             self.corpus, "train", self.config.seed, int(self.position), worker=self.worker, workers=self.workers
         )
@@ -135,7 +136,7 @@ class Loop:
             if last or save or step % every.log_every == 0:
                 means = self._means(since_line, step)
                 since_line = []
-                bar.update(step - start, [(name, value) for name, value in means.items()], finalize=last)
+                bar.update(step - start, list(means.items()), finalize=last)
                 if writer:
                     self._log(writer, step, means | {"damaged_records": damage.count})
             if writer and self.picture and (last or step % every.picture_every == 0):

@@ -5,10 +5,11 @@ import os
 
 import keras
 import numpy as np
+import soundfile
 import tensorflow as tf
 
 from s2f_tf import config as configuration
-from s2f_tf.config import Config, ConfigError
+from s2f_tf.config import SAMPLE_RATE, Config, ConfigError
 from s2f_tf.data import reader
 from s2f_tf.evaluation import figures
 from s2f_tf.models import trained
@@ -40,6 +41,8 @@ def train(config: Config, corpus: reader.Corpus, workdir: str) -> None:
     claim(workdir, config)
     for stage in (config.matching, config.generation):
         corpus.require("train", stage.batch_size)
+    for split in ("validation", "test"):
+        corpus.split(split)  # wanted for pictures and figures: an empty one shall be refused now, not at the end
     keras.config.set_dtype_policy(config.precision)
     strategy = loop.choose_strategy()
     train_matching(config, corpus, workdir, strategy)
@@ -92,11 +95,16 @@ def train_generation(config: Config, corpus: reader.Corpus, workdir: str, strate
 
 
 def picture_held_out(config: Config, corpus: reader.Corpus, workdir: str) -> str:
-    """Draws speakers of the test split from their voices, beside their true faces. Returns the picture's path."""
+    """Draws speakers of the test split from their voices, beside their true faces. Returns the picture's path.
+
+    Beside it lie the voices, `held_out-1.wav` for the first row and so on, to be listened to.
+    """
     speech_encoder, generator = (trained.load_network(name, workdir) for name in ("speech_encoder", "generator"))
     examples = figures.held_out_examples(speech_encoder, corpus, "test", config)
     path = os.path.join(workdir, "pictures", "held_out.png")
     figures.save_held_out_figure(generator, examples, path)
+    for row, waveform in enumerate(examples.waveforms, 1):
+        soundfile.write(path.replace(".png", f"-{row}.wav"), waveform, SAMPLE_RATE, subtype="PCM_16")
     return path
 
 
