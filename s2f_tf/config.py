@@ -98,7 +98,7 @@ class GeneratorConfig:
 class MatchingConfig:
     """The first stage: which face belongs to which voice (`s2f_tf/training/matching.py`)."""
 
-    steps: int = setting(700, "training steps", low=1)
+    steps: int = setting(600, "training steps", low=1)
     batch_size: int = setting(
         64, "clips in a step, over all replicas and workers: the K of the matching softmax", low=2
     )
@@ -114,8 +114,8 @@ class MatchingConfig:
 class GenerationConfig:
     """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
 
-    steps: int = setting(2500, "training steps", low=1)
-    batch_size: int = setting(32, "clips in a step, over all replicas and workers", low=2)
+    steps: int = setting(4500, "training steps", low=1)
+    batch_size: int = setting(16, "clips in a step, over all replicas and workers", low=2)
     generator_learning_rate: float = setting(
         1e-3, "peak learning rate of the generator's Adam, which falls as a cosine", low=0.0
     )
@@ -136,8 +136,8 @@ class LoopConfig:
     """Logs, checkpoints and pictures (`s2f_tf/training/loop.py`)."""
 
     log_every: int = setting(10, "steps between lines of log.jsonl", low=1)
-    checkpoint_every: int = setting(250, "steps between checkpoints", low=1)
-    picture_every: int = setting(250, "steps of generation between picture grids", low=1)
+    checkpoint_every: int = setting(500, "steps between checkpoints", low=1)
+    picture_every: int = setting(500, "steps of generation between picture grids", low=1)
 
 
 @dataclasses.dataclass(frozen=True)

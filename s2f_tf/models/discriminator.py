@@ -15,7 +15,8 @@ class Discriminator(keras.Model):
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
-        super().__init__(name="discriminator", **kwargs)
+        # Under mixed precision the embedding meets P h(y) at full precision.
+        super().__init__(name="discriminator", autocast=False, **kwargs)
         self.body = FaceBody(config)
         self.project = keras.layers.Dense(config.embedding_size, dtype=keras.config.floatx(), name="project")
         self.realness = keras.layers.Dense(1, dtype=keras.config.floatx(), name="realness")

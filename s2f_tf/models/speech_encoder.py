@@ -15,7 +15,8 @@ class SpeechEncoder(keras.Model):
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
-        super().__init__(name="speech_encoder", **kwargs)
+        # Under mixed precision the waveform itself keeps its 16 bits, until its level is removed.
+        super().__init__(name="speech_encoder", autocast=False, **kwargs)
         self.settings = config.speech_encoder
         self.embedding_size = config.embedding_size
 

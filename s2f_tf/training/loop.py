@@ -132,8 +132,9 @@ class Loop:
             positions = np.concatenate([x.numpy() for x in self.strategy.experimental_local_results(batch["position"])])
             damage.add(positions)
             last = step == self.steps
-            save = last or step % every.checkpoint_every == 0 or self.signalled
-            if last or save or step % every.log_every == 0:
+            stop = self.signalled  # read once: a signal may come between saving and stopping
+            save = last or stop or step % every.checkpoint_every == 0
+            if save or step % every.log_every == 0:
                 means = self._means(since_line, step)
                 since_line = []
                 bar.update(step - start, list(means.items()), finalize=last)
@@ -144,7 +145,7 @@ class Loop:
                     tf.summary.image("faces", self.picture(step)[None])
             if save:
                 self._save(step, positions)
-            if self.signalled and not last:
+            if stop and not last:
                 raise Interrupted(f"stopped at step {step} of {self.steps}: the same command goes on from there")
 
     def _batches(self) -> Iterator[dict[str, Any]]:
