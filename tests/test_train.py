@@ -11,6 +11,11 @@ import time
 import h5py
 import numpy as np
 import pytest
+import soundfile
+
+from pipelines import pairs
+from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import audio, synthetic
 
 COMMAND = [sys.executable, "-m", "s2f_tf.train", "--preset=tiny"]
 MODEST = ["--matching.steps=4", "--generation.steps=4", "--loop.checkpoint_every=2", "--loop.picture_every=4"]
@@ -195,3 +200,23 @@ def test_a_work_directory_that_cannot_be_made_is_refused(tiny_corpus, tmp_path):
     (tmp_path / "file").write_text("")
     output = refused(f"--corpus={tiny_corpus}", f"--workdir={tmp_path / 'file' / 'run'}")
     assert "cannot be made" in output
+
+
+def test_a_prepared_folder_of_stills_and_sounds_is_trained_on_with_no_change(tiny, tmp_path):
+    people = tmp_path / "people"
+    for speaker in range(8):
+        made = synthetic.make_clip(tiny.synthetic, 64, 1, speaker, 0)
+        folder = people / made.speaker
+        folder.mkdir(parents=True)
+        soundfile.write(folder / "voice.ogg", np.tile(made.waveform, 2), SAMPLE_RATE)
+        soundfile.write(folder / "voice.flac", made.waveform, SAMPLE_RATE)
+        (folder / "face.jpg").write_bytes(made.faces[0])
+    settings = pairs.Settings(
+        face_size=32, faces_per_clip=2, max_seconds=20.0, clips_per_shard=100, audio_format=audio.default_format()
+    )
+    pairs.prepare(str(people), str(tmp_path / "clips"), settings, workers=1)
+    sizes = ["--matching.batch_size=4", "--generation.batch_size=4"]
+    status, output = finish(train(f"--corpus={tmp_path / 'clips'}", f"--workdir={tmp_path / 'run'}", *MODEST, *sizes))
+    assert status == 0, output
+    assert (tmp_path / "run" / "weights" / "generator.weights.h5").exists()
+    assert (tmp_path / "run" / "pictures" / "held_out.png").exists()

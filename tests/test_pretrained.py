@@ -1,0 +1,77 @@
+"""The weights that come with the package: small, whole, and as good as they are said to be."""
+
+import glob
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from PIL import Image
+
+from s2f_tf import config
+from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import face, synthetic
+from s2f_tf.evaluation import generation, matching
+from s2f_tf.models import trained
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return config.load(trained.SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def strangers(settings):
+    """Clips of speakers from another seed than the training's."""
+    speakers = config.override(settings, {"synthetic.faces_per_clip": 1}).synthetic
+    return [synthetic.make_clip(speakers, settings.data.face_size, 987_654, speaker, 0) for speaker in range(60)]
+
+
+@pytest.fixture(scope="module")
+def embed(strangers, settings):
+    faces = np.stack([face.decode_face(tf.constant(clip.faces[0]), settings.data.face_size) for clip in strangers])
+
+    def embed(speech, faces_by):
+        voices = np.concatenate([speech(clip.waveform[None]).numpy() for clip in strangers])
+        return voices, faces_by(faces).numpy()
+
+    return embed
+
+
+def test_they_are_under_8_megabytes_and_say_what_made_them():
+    files = [path for path in glob.glob(f"{trained.SHIPPED}/**", recursive=True) if os.path.isfile(path)]
+    assert sum(map(os.path.getsize, files)) < 8e6
+    with open(os.path.join(trained.SHIPPED, "MADE_BY.txt")) as file:
+        assert "s2f_tf.train" in file.read()
+
+
+def test_they_match_speakers_of_another_seed(embed, strangers):
+    voices, faces = embed(*(trained.load_network(n, trained.SHIPPED) for n in ("speech_encoder", "face_encoder")))
+    names = np.array([clip.speaker for clip in strangers])
+    for queries, gallery in ((voices, faces), (faces, voices)):
+        result = matching.evaluate(queries, gallery, names)
+        assert result["accuracy_k2"]["value"] > 0.95
+        assert result["accuracy_k10"]["value"] > 0.75
+
+
+def test_the_judge_picks_the_faces_drawn_from_their_voices(embed, strangers, settings):
+    networks = {name: trained.load_network(name, trained.SHIPPED) for name in trained.NETWORKS}
+    judged = embed(networks["judge_speech_encoder"], networks["judge_face_encoder"])
+    names = np.array([clip.speaker for clip in strangers])
+    voices, _ = embed(networks["speech_encoder"], networks["face_encoder"])
+    drawn = generation.draw_one_each(networks["generator"], voices, settings.generator.z_size)
+    figures = generation.judge(networks["judge_face_encoder"], matching.Embedded(*judged, names, {}), drawn)
+    for direction in ("voice_to_generated", "generated_to_face"):
+        assert figures[direction]["accuracy_k10"]["value"] > 0.6, direction
+
+
+def test_generate_needs_no_work_directory(strangers, settings, tmp_path):
+    soundfile.write(tmp_path / "voice.wav", strangers[0].waveform, SAMPLE_RATE)
+    command = [sys.executable, "-m", "s2f_tf.generate", f"--voice={tmp_path}/voice.wav", f"--out={tmp_path}/faces.png"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "faces.png") as picture:
+        assert picture.size == (3 * settings.data.face_size, 2 * settings.data.face_size)
