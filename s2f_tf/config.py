@@ -114,7 +114,7 @@ class MatchingConfig:
 class GenerationConfig:
     """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
 
-    steps: int = setting(4000, "training steps", low=1)
+    steps: int = setting(3600, "training steps", low=1)
     batch_size: int = setting(16, "clips in a step, over all replicas and workers", low=2)
     generator_learning_rate: float = setting(
         1e-3, "peak learning rate of the generator's Adam, which falls as a cosine", low=0.0

@@ -4,7 +4,6 @@ import math
 import os
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from s2f_tf import command
@@ -29,7 +28,7 @@ def main() -> None:
         raise UserError(f"--out={_OUT.value} must end in .png")
     waveform = audio.read_sound(_VOICE.value)
     speech_encoder, generator = (trained.load_network(name, _WORKDIR.value) for name in ("speech_encoder", "generator"))
-    z = z_from_seed(tf.range(_SEED.value, _SEED.value + _FACES.value, dtype=tf.int64), generator.z_size).numpy()
+    z = z_from_seed(np.arange(_SEED.value, _SEED.value + _FACES.value), generator.z_size).numpy()
     voice = speech_encoder(waveform[None], training=False).numpy()
     faces = figures.draw_faces(generator, voice, z)[0]
     if _SEPARATE.value:
@@ -39,8 +38,8 @@ def main() -> None:
     for path, picture in pictures.items():
         try:
             figures.save_png(picture, path)
-        except (OSError, tf.errors.OpError) as error:
-            raise UserError(f"{path} cannot be written: {error}") from error
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from error
         print(path)
 
 

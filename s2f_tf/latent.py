@@ -22,7 +22,7 @@ def z_from_seed(seeds: tf.Tensor, size: int) -> tf.Tensor:
     Drawn as Philox integers that index a table, so that no runtime's logarithm or sine can change a face.
 
     Args:
-        seeds: int64 [B].
+        seeds: int64 [B], a tensor or an array.
         size: Z.
 
     Returns:

@@ -45,6 +45,7 @@ def test_a_grid_and_single_files_hold_the_same_faces(workdir, voice, tiny, tmp_p
     flags = [f"--workdir={workdir}", f"--voice={voice}", "--faces=5", "--seed=7"]
     assert generate(*flags, f"--out={tmp_path / 'grid.png'}").returncode == 0
     result = generate(*flags, f"--out={tmp_path / 'face.png'}", "--separate")
+    assert result.stderr == ""  # not a word of TensorFlow's about GPUs
     assert result.stdout.split() == [str(tmp_path / f"face-{i}.png") for i in range(1, 6)]
     grid = pixels(tmp_path / "grid.png")
     assert grid.shape == (2 * size, 3 * size, 3)

@@ -77,7 +77,8 @@ def held_out_grid(generator: keras.Model, examples: HeldOut, faces: int = 6) -> 
 def save_png(picture: np.ndarray, path: str) -> None:
     """Writes uint8 [H, W, 3] as a PNG that says it is synthetic, aside and then renamed."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    tf.io.write_file(path + ".part", png.encode_png(tf.constant(picture)))
+    with open(path + ".part", "wb") as file:
+        file.write(png.encode_png(picture).numpy())
     os.replace(path + ".part", path)
 
 
