@@ -8,7 +8,7 @@ from s2f_tf.models.discriminator import Discriminator
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.generator import Generator
 from s2f_tf.models.speech_encoder import SpeechEncoder
-from s2f_tf.training import losses
+from s2f_tf.training import losses, replicas
 
 _TWICE = 4  # every so many voices of a batch are drawn a second time, with another z
 _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
@@ -146,7 +146,7 @@ class GenerationTrainer(keras.Model):
         """
         replica = tf.distribute.get_replica_context()
         voice = self.speech_encoder(batch["waveform"], training=False)
-        voices, speakers = (replica.all_gather(x, axis=0) for x in (voice, batch["speaker"]))
+        voices, speakers = replicas.gather(voice, batch["speaker"])
         count, total = tf.shape(voice)[0], tf.shape(voices)[0]
         places = replica.replica_id_in_sync_group * count + tf.range(count)
         others = (places + 1) % total

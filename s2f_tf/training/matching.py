@@ -6,7 +6,7 @@ import tensorflow as tf
 from s2f_tf.config import Config
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.speech_encoder import SpeechEncoder
-from s2f_tf.training import losses
+from s2f_tf.training import losses, replicas
 
 
 class MatchingTrainer(keras.Model):
@@ -52,7 +52,7 @@ class MatchingTrainer(keras.Model):
         with tf.GradientTape() as tape:
             voices = self.speech_encoder(batch["waveform"], training=True)
             faces = self.face_encoder(batch["face"], training=True)
-            all_voices, all_faces, all_speakers = (replica.all_gather(x, axis=0) for x in (voices, faces, speakers))
+            all_voices, all_faces, all_speakers = replicas.gather(voices, faces, speakers)
             count, total = tf.shape(voices)[0], tf.shape(all_voices)[0]
             own = replica.replica_id_in_sync_group * count + tf.range(count)
             scale = self.settings.scale
