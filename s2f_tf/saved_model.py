@@ -106,11 +106,7 @@ class Signatures:
 
 
 def _one_by_one(function: Callable, elements: Any, signature: Any) -> Any:
-    """`tf.map_fn` whose iterations do not overlap.
-
-    Where they did, one process in twelve crashed on TensorFlow 2.17 at its first call (a segmentation fault inside the
-    graph); and each network uses every core by itself.
-    """
+    """`tf.map_fn` whose iterations do not overlap: each network uses every core by itself, in the memory of one."""
     return tf.map_fn(function, elements, fn_output_signature=signature, parallel_iterations=1)
 
 

@@ -42,7 +42,7 @@ class GeneratorBlock(keras.layers.Layer):
         if self.shortcut is not None:
             x = self.shortcut(x)
         x = layers.upsample(x) if self.doubles else x
-        return (x + h) * math.sqrt(0.5)
+        return layers.residual(x, h)
 
 
 class Generator(keras.Model):

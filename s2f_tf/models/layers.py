@@ -76,7 +76,7 @@ class SqueezeAndExcitation(keras.layers.Layer):
 
 
 class ResidualBlock(keras.layers.Layer):
-    """Two convolutions around a shortcut: (x + f(x)) / sqrt(2), which keeps the variance without a normalisation.
+    """Two convolutions around a shortcut, see `residual`, which keeps the variance without a normalisation.
 
     [B, ..., C] to [B, ..., C]. `rank` is 1 for sequences, which get squeeze-and-excitation, and 2 for images.
     """
@@ -104,7 +104,16 @@ class ResidualBlock(keras.layers.Layer):
         h = self.second(leaky_relu(h))
         if self.attend is not None:
             h = self.attend(h)
-        return (x + h) * math.sqrt(0.5)
+        return residual(x, h)
+
+
+def residual(x: keras.KerasTensor, h: keras.KerasTensor) -> keras.KerasTensor:
+    """(x + h) / sqrt(2): what comes around a shortcut added to what comes through it, at the same variance.
+
+    The sum is a difference, to the same bits, so that no graph optimiser fuses it into the convolution that made `h`:
+    under oneDNN the fused operation keeps its operands in the kernel, and two requests at once crash the server.
+    """
+    return (x - -h) * math.sqrt(0.5)
 
 
 def leaky_relu(x: keras.KerasTensor) -> keras.KerasTensor:
