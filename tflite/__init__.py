@@ -1,0 +1,1 @@
+"""The model on a device: conversion to TFLite, proof that nothing was lost, and the Android app."""
