@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from s2f_tf import config as configuration
+from s2f_tf import warmup
 from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE
 from s2f_tf.data import audio, face, png
 from s2f_tf.latent import z_from_seed
@@ -88,11 +89,8 @@ class Signatures:
 
     def _embed_faces(self, jpeg_bytes: tf.Tensor) -> tf.Tensor:
         size = self.config.data.face_size
-        faces = tf.map_fn(
-            lambda encoded: face.decode_face(encoded, size),
-            jpeg_bytes,
-            fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
-        )
+        signature = tf.TensorSpec([size, size, 3], tf.float32)
+        faces = _one_by_one(lambda encoded: face.decode_face_bytes(encoded, size), jpeg_bytes, signature)
         return self.face_encoder(faces, training=False)
 
     def _image(self, z: tf.Tensor, embedding: tf.Tensor) -> tf.Tensor:
@@ -113,7 +111,8 @@ def _one_by_one(function: Callable, elements: Any, signature: Any) -> Any:
 def export(workdir: str, output: str) -> str:
     """Writes the next numbered version below `output`, aside and then renamed, and returns its folder.
 
-    The config and the model card lie in its `assets.extra`. Raises `WeightsError` and `ConfigError`.
+    The config, the model card and requests that warm a server up lie in its `assets.extra`. Raises `WeightsError` and
+    `ConfigError`.
     """
     signatures = Signatures(workdir)
     archive = keras.export.ExportArchive()
@@ -129,6 +128,7 @@ def export(workdir: str, output: str) -> str:
     os.makedirs(extra)
     configuration.save(signatures.config, extra)
     shutil.copy(MODEL_CARD, extra)
+    warmup.write_requests(signatures.config, extra)
     versions = [int(name) for name in os.listdir(output) if re.fullmatch(r"\d+", name)]
     folder = os.path.join(output, str(max(versions, default=0) + 1))
     os.rename(aside, folder)

@@ -21,6 +21,7 @@ _SILENCE = 1e-4  # -80 dB relative to full scale
 _UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _NOISE_RANGE_DB = 40.0  # noise is drawn from so far below `DataConfig.noise_db` up to it
 _PCM, _EXTENSIBLE = 1, 0xFFFE  # format tags of WAV
+_MAX_CHUNKS = 256  # of a client's WAV file before its sound
 _JOIN_SAMPLES = 2048  # in which `resample`'s filter has died away
 _PASSBAND = 0.92  # of the lower of the two Nyquist frequencies; from here `resample` falls to zero at Nyquist
 
@@ -145,7 +146,9 @@ def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
         )
 
     none = tf.constant(-1, tf.int64)
-    _, format_at, data_at = tf.while_loop(more, next_chunk, [tf.constant(12, tf.int64), none, none])
+    _, format_at, data_at = tf.while_loop(
+        more, next_chunk, [tf.constant(12, tf.int64), none, none], maximum_iterations=_MAX_CHUNKS
+    )
     is_wav = (
         (tf.strings.substr(padded, 0, 4) == b"RIFF")
         & (tf.strings.substr(padded, 8, 4) == b"WAVE")

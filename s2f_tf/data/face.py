@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from s2f_tf.config import DataConfig
 
+MAX_SIDE = 4096  # pixels of a picture that an exported model accepts
+
 
 def decode_face(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """A JPEG or PNG file of a square face, a string scalar, to float32 [size, size, 3] in [-1, 1].
@@ -21,6 +23,25 @@ def decode_face(encoded: tf.Tensor, size: int) -> tf.Tensor:
         lambda: tf.image.resize(pixels, [size, size], antialias=True),
     )
     return tf.ensure_shape(resized / 127.5 - 1.0, [size, size, 3])
+
+
+def decode_face_bytes(jpeg_bytes: tf.Tensor, size: int) -> tf.Tensor:
+    """As `decode_face`, for a picture that a client sends: JPEG or PNG of at most `MAX_SIDE` pixels a side.
+
+    Raises `InvalidArgumentError`, whose message says what is wrong and what is allowed, before it takes the memory that
+    a few bytes can ask for.
+    """
+    head = tf.strings.substr(jpeg_bytes, 0, 8)
+    is_jpeg, is_png = tf.strings.substr(head, 0, 3) == b"\xff\xd8\xff", head == b"\x89PNG\r\n\x1a\n"
+    known = tf.debugging.Assert(is_jpeg | is_png, ["not a picture: JPEG or PNG is allowed"])
+    with tf.control_dependencies([known]):
+        sides = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(jpeg_bytes)[:2], lambda: _png_sides(jpeg_bytes))
+    message = tf.strings.format(
+        "picture of {} pixels (height and width): 1 to {} a side are allowed", [sides, MAX_SIDE]
+    )
+    allowed = tf.debugging.Assert(tf.reduce_all((sides >= 1) & (sides <= MAX_SIDE)), [message])
+    with tf.control_dependencies([allowed]):
+        return decode_face(tf.identity(jpeg_bytes), size)
 
 
 def augment_face(face: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tensor:
@@ -50,3 +71,9 @@ def augment_face(face: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tenso
         face = grey + (1.0 + saturation) * (face - grey)
         face = middle + (1.0 + contrast) * (face - middle) + 2.0 * brightness
     return tf.clip_by_value(face, -1.0, 1.0)
+
+
+def _png_sides(encoded: tf.Tensor) -> tf.Tensor:
+    """Height and width that a PNG file says it has, int32 [2]; zeros where it is cut short before that."""
+    width_and_height = tf.strings.substr(tf.strings.join([encoded, b"\0" * 24]), 16, 8)
+    return tf.reverse(tf.io.decode_raw(width_and_height, tf.int32, little_endian=False), axis=[0])
