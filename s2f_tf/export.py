@@ -1,17 +1,32 @@
-"""`python -m s2f_tf.export`: writes a trained run as the next version of a SavedModel for TensorFlow Serving."""
+"""`python -m s2f_tf.export`: writes a trained run as a SavedModel for TensorFlow Serving, or as ONNX models."""
 
 from absl import flags
 
 from s2f_tf import command, saved_model
+from s2f_tf.errors import UserError
 from s2f_tf.models import trained
 
 _WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by default the weights in the package")
-_OUTPUT = flags.DEFINE_string("output", "models/s2f", "folder of the model's numbered versions")
+_FORMAT = flags.DEFINE_enum(
+    "format", "saved_model", ["saved_model", "onnx"], "saved_model: a new version in the folder; onnx: a file a network"
+)
+_OUTPUT = flags.DEFINE_string("output", None, "folder to write to; by default models/s2f, or models/s2f_onnx for ONNX")
 
 
 def main() -> None:
     """Exports and says where to."""
-    print(saved_model.export(_WORKDIR.value, _OUTPUT.value))
+    if _FORMAT.value == "onnx":
+        print(_export_onnx(_WORKDIR.value, _OUTPUT.value or "models/s2f_onnx"))
+    else:
+        print(saved_model.export(_WORKDIR.value, _OUTPUT.value or "models/s2f"))
+
+
+def _export_onnx(workdir: str, output: str) -> str:
+    try:
+        from s2f_tf import onnx_model
+    except ImportError as error:
+        raise UserError(f"--format=onnx takes the extra `onnx`: pip install s2f_tf[onnx] ({error})") from error
+    return onnx_model.export(workdir, output)
 
 
 def run() -> None:
