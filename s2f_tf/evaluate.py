@@ -1,40 +1,48 @@
 """`python -m s2f_tf.evaluate`: how well a trained run matches and draws speakers that it has never heard."""
 
-import json
 import os
 
 from absl import flags
 
 from s2f_tf import command
-from s2f_tf.data import reader
+from s2f_tf.data import attributes, reader
 from s2f_tf.errors import UserError
-from s2f_tf.evaluation import summary
+from s2f_tf.evaluation import report, results, summary
+from s2f_tf.evaluation.run import Run
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "trained run")
 _CORPUS = flags.DEFINE_string("corpus", None, "folder of clips; by default <workdir>/corpus")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "the speakers to evaluate on")
-_OUT = flags.DEFINE_string("out", None, "JSON file for the figures; by default <workdir>/metrics.json")
+_OUTPUT = flags.DEFINE_string("output", None, "folder for figures and report; by default <workdir>/evaluation")
+_COMPARE = flags.DEFINE_boolean("compare", False, "print two evaluated runs, named after the flag, side by side")
 
 
-def main() -> None:
-    """Prints the figures and writes them as JSON."""
+def main(runs: list[str]) -> None:
+    """Prints the figures and leaves them as JSON, PNG and HTML; or compares two runs that were evaluated before."""
+    if _COMPARE.value:
+        if len(runs) != 2:
+            raise UserError(f"--compare takes two work directories, not {len(runs)}")
+        print(results.compare(*(os.path.join(run, "evaluation") for run in runs)))
+        return
+    if runs:
+        raise UserError(f"unexpected argument '{runs[0]}': settings are given as --name=value")
     workdir = _WORKDIR.value
+    output = _OUTPUT.value or os.path.join(workdir, "evaluation")
     corpus = reader.Corpus(_CORPUS.value or os.path.join(workdir, "corpus"))
-    path = _OUT.value or os.path.join(workdir, "metrics.json")
-    metrics = summary.measure(workdir, corpus, _SPLIT.value)
-    print(summary.table(metrics))
+    of_speakers = attributes.read(corpus.folder)
+    run = Run(workdir)
     try:
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            json.dump(metrics, file, indent=2)
-        os.replace(path + ".part", path)
+        os.makedirs(output, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out={path} cannot be written: {error.strerror}") from error
-    print(f"written to {path}")
+        raise UserError(f"--output={output} cannot be made: {error.strerror}") from error
+    measured = summary.measure(run, corpus, _SPLIT.value, of_speakers)
+    print(report.text(measured.figures))
+    print(f"written to {results.save(measured.figures, output)} and {report.write(run, corpus, measured, output)}")
 
 
 def run() -> None:
     """The console script."""
-    command.run(main)
+    command.run(main, takes_arguments=True)
 
 
 if __name__ == "__main__":

@@ -36,3 +36,27 @@ def z_from_seed(seeds: tf.Tensor, size: int) -> tf.Tensor:
         return tf.cast(bits // tf.constant(2**32 // _LEVELS, tf.uint32), tf.int32)
 
     return tf.gather(normal_quantiles(), tf.map_fn(draw, seeds, fn_output_signature=tf.TensorSpec([size], tf.int32)))
+
+
+def slerp(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Points on the great circle between two vectors, whose lengths go over into each other evenly.
+
+    Args:
+        start: float [E].
+        end: float [E].
+        shares: float [N], of the way from start to end.
+
+    Returns:
+        float32 [N, E].
+    """
+    lengths = np.linalg.norm(start), np.linalg.norm(end)
+    one, other = start / lengths[0], end / lengths[1]
+    angle = np.arccos(np.clip(one @ other, -1.0, 1.0))
+    if angle < 1e-6:
+        weights = 1 - shares, shares
+    else:
+        weights = np.sin((1 - shares) * angle) / np.sin(angle), np.sin(shares * angle) / np.sin(angle)
+    directions = np.outer(weights[0], one) + np.outer(weights[1], other)
+    return (directions * np.outer((1 - shares) * lengths[0] + shares * lengths[1], np.ones(len(start)))).astype(
+        np.float32
+    )

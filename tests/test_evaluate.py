@@ -1,8 +1,13 @@
+import base64
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from s2f_tf import config
 from s2f_tf.models import trained
@@ -14,41 +19,117 @@ def workdir(tiny, tmp_path_factory):
     config.save(tiny, folder)
     for name in trained.NETWORKS:
         trained.save_weights(name, trained.make(name, tiny), str(folder))
+    (folder / "matching").mkdir()
+    lines = [{"step": step, "loss": 2.0, "voice_to_face": 0.1 * step, "face_to_voice": 0.2} for step in range(1, 4)]
+    (folder / "matching" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
 
 
-def evaluate(*flags):
-    command = [sys.executable, "-m", "s2f_tf.evaluate", *map(str, flags)]
+@pytest.fixture(scope="module")
+def corpus(tiny_corpus, tmp_path_factory):
+    """The synthetic speakers, with an attribute that is in a table beside them."""
+    folder = tmp_path_factory.mktemp("with_attributes") / "corpus"
+    shutil.copytree(tiny_corpus, folder)
+    rows = [f"s{speaker:05d},{'even' if speaker % 2 == 0 else 'odd'}" for speaker in range(40)]
+    (folder / "attributes.csv").write_text("\n".join(["speaker,number", *rows]))
+    return folder
+
+
+def evaluate(*arguments):
+    command = [sys.executable, "-m", "s2f_tf.evaluate", *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert "Traceback" not in result.stderr
     return result
 
 
-def test_it_prints_and_writes_every_figure_with_its_interval_and_chance(workdir, tiny_corpus, tmp_path):
-    result = evaluate(
-        f"--workdir={workdir}", f"--corpus={tiny_corpus}", f"--out={tmp_path / 'm.json'}", "--split=train"
-    )
+@pytest.fixture(scope="module")
+def evaluated(workdir, corpus):
+    result = evaluate(f"--workdir={workdir}", f"--corpus={corpus}", "--split=train")
     assert result.returncode == 0, result.stderr
-    metrics = json.loads((tmp_path / "m.json").read_text())
-    directions = {
-        **metrics["matching"],
-        **metrics["judge"],
-        **metrics["ceiling"],
-    }
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def metrics(evaluated, workdir):
+    return json.loads((workdir / "evaluation" / "metrics.json").read_text())
+
+
+def figures_in(tree):
+    if isinstance(tree, dict) and "value" in tree:
+        yield tree
+    elif isinstance(tree, (dict, list)):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from figures_in(part)
+
+
+def test_every_figure_has_its_interval(metrics):
+    figures = list(figures_in(metrics))
+    assert len(figures) > 200
+    for figure in figures:
+        assert figure["low"] <= figure["value"] + 1e-9 and figure["value"] <= figure["high"] + 1e-9
+
+
+def test_every_question_has_its_answer(metrics):
+    directions = {**metrics["matching"], **metrics["generation"]["judge"]}
     assert set(directions) == {
         "voice_to_face",
         "face_to_voice",
+        "true_factors",
         "voice_to_generated",
         "generated_to_face",
-        "true_factors",
     }
-    for name, figures in directions.items():
-        assert name in result.stdout
-        assert set(figures) == {f"accuracy_k{k}" for k in (2, 5, 10)} | {f"recall_at_{r}" for r in (1, 5, 10)}
-        for figure in figures.values():
-            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
-            assert 0 < figure["chance"] < 1
-    assert metrics["ceiling"]["true_factors"]["accuracy_k2"]["value"] > 0.95
+    for figures in directions.values():
+        measures = [f"accuracy_k{k}" for k in range(2, 11)] + ["recall_at_1", "recall_at_5", "recall_at_10"]
+        assert {*measures, "mean_rank", "auc", "eer"} <= set(figures)
+        assert all(figures[measure]["chance"] is not None for measure in measures)
+    assert metrics["matching"]["true_factors"]["accuracy_k2"]["value"] > 0.95
+    assert "accuracy_k2_same_number" in metrics["matching"]["voice_to_face"]
+    assert "accuracy_k2_same_pitch" in metrics["matching"]["voice_to_face"]
+    assert set(metrics["generation"]["correlation"]) == {"one_z", "a_z_each", "real"}
+    assert set(metrics["generation"]["distribution"]) == {"frechet_judge", "kid_judge", "precision", "recall"}
+    heard = [factor["factor"] for factor in metrics["disentanglement"] if factor["heard"]]
+    assert heard == ["pitch", "tract", "age", "fullness", "nasality", "articulation"]
+    for factor in metrics["disentanglement"]:
+        assert sum(factor[f"due_to_{part}"]["value"] for part in ("c", "z", "both")) == pytest.approx(1.0)
+        assert ("r_squared_generated" in factor) == (factor["level"] == "speaker")
+    assert {part["kind"] for part in metrics["sound"]} == {"length", "noise", "telephone", "reverberation"}
+
+
+def test_the_tables_are_printed(evaluated):
+    for words in ("Matching", "K = 10", "recall at 1", "kid-judge", "R\u00b2 generated", "hair length", "telephone"):
+        assert words in evaluated
+
+
+def test_the_report_holds_every_figure_and_asks_for_nothing_else(evaluated, workdir):
+    page = (workdir / "evaluation" / "report.html").read_text()
+    inside = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    names = sorted(os.listdir(workdir / "evaluation" / "figures"))
+    assert sorted(map(base64.b64decode, inside)) == sorted(
+        (workdir / "evaluation" / "figures" / name).read_bytes() for name in names
+    )
+    assert {
+        "accuracy.png",
+        "c_interpolated.png",
+        "c_varied.png",
+        "disentanglement.png",
+        "held_out.png",
+        "nearest.png",
+        "sound.png",
+        "training.png",
+        "z_interpolated.png",
+        "z_varied.png",
+    } == set(names)
+    assert "http" not in re.sub(r"base64,[^\"]+", "", page)
+    with Image.open(workdir / "evaluation" / "figures" / "c_varied.png") as picture:
+        assert picture.text["Comment"] == "synthetic face generated from speech"
+
+
+def test_a_run_compared_with_itself_differs_in_nothing(evaluated, workdir):
+    result = evaluate("--compare", workdir, workdir)
+    assert result.returncode == 0, result.stderr
+    rows = [line for line in result.stdout.splitlines() if "matching.voice_to_face.accuracy_k10 " in line]
+    assert len(rows) == 1 and rows[0].rstrip().endswith("0.000 (0.000..0.000)")
+    assert "*" not in result.stdout.rsplit("\n", 2)[0]
 
 
 @pytest.mark.parametrize(
@@ -56,11 +137,14 @@ def test_it_prints_and_writes_every_figure_with_its_interval_and_chance(workdir,
     [
         (["--workdir={workdir}", "--corpus=nowhere"], "nowhere/corpus.json does not exist"),
         (["--workdir=nowhere", "--corpus={corpus}"], "nowhere is not a work directory"),
-        (["--workdir={workdir}", "--corpus={corpus}", "--out=/proc/no/m.json"], "/proc/no/m.json cannot be written"),
+        (["--workdir={workdir}", "--corpus={corpus}", "--output=/proc/no"], "--output=/proc/no cannot be made"),
         (["--workdir={workdir}", "--corpus={corpus}", "--split=dev"], "split"),
+        (["--compare", "{workdir}"], "--compare takes two work directories, not 1"),
+        (["--compare", "{workdir}", "nowhere"], "nowhere/evaluation/metrics.json does not exist"),
+        (["{workdir}"], "unexpected argument"),
     ],
 )
-def test_bad_input_is_refused_with_a_message(workdir, tiny_corpus, flags, message):
-    result = evaluate(*(flag.format(workdir=workdir, corpus=tiny_corpus) for flag in flags))
+def test_bad_input_is_refused_with_a_message(workdir, corpus, flags, message):
+    result = evaluate(*(flag.format(workdir=workdir, corpus=corpus) for flag in flags))
     assert result.returncode != 0
     assert message in result.stderr + result.stdout

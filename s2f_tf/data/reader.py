@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -31,6 +31,12 @@ _FEATURES = {
     "speaker/id": tf.io.FixedLenFeature([], tf.string),
     "audio/encoded": tf.io.FixedLenFeature([], tf.string),
     "face/encoded": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+}
+
+_FACE_FEATURES = {
+    "face/encoded": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+    "factor/names": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+    "factor/values": tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
 }
 
 
@@ -263,6 +269,49 @@ def clips(
         yield found if window is None else dataclasses.replace(found, waveform=np.resize(found.waveform, window))
     if not decoded:
         raise CorpusError(f"{corpus.folder}: none of the {len(records)} clips of split '{split}' can be decoded")
+
+
+def faces(corpus: Corpus, split: str, face_size: int, factors: Sequence[str] = ()) -> tf.data.Dataset:
+    """Every face of a split once, in order, each with its factors.
+
+    Args:
+        corpus: where the clips are.
+        split: which of them.
+        face_size: height and width of the faces.
+        factors: names of true factors; those of a photograph, stored as `<name>/<k>`, are the face's own.
+
+    Returns:
+        Tuples of a face, float32 [H, W, 3] in [-1, 1], and, where some are asked for, its factors, float32 [F]. What is
+        damaged is left out, each with a line in the log.
+
+    Raises:
+        CorpusError: where faces are too small, or the corpus knows no such factor.
+    """
+    _require_face_size(corpus, face_size)
+    records = corpus.split(split)
+    known = {name.split("/")[0] for name in next(clips(corpus, split, face_size, limit=1)).factors}
+    for name in factors:
+        if name not in known:
+            raise CorpusError(f"{corpus.folder} holds no factor '{name}'")
+
+    def of_clip(record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        features = tf.io.parse_single_example(records.read(record), _FACE_FEATURES)
+        encoded, names = features["face/encoded"], features["factor/names"]
+        numbers, columns = tf.strings.as_string(tf.range(tf.size(encoded))), []
+        for name in factors:
+            hit = (names == name) | (names == tf.strings.join([f"{name}/", numbers])[:, None])
+            columns.append(tf.gather(features["factor/values"], tf.argmax(hit, axis=-1)))
+        # No columns are no tensor: TensorFlow crashes where it takes rows of nothing apart.
+        return (encoded, tf.stack(columns, axis=1)) if columns else (encoded,)
+
+    def of_face(encoded: tf.Tensor, *values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return face.decode_face(encoded, face_size), *values
+
+    dataset = tf.data.Dataset.range(len(records))
+    dataset = dataset.map(of_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.ignore_errors(log_warning=True).unbatch()
+    dataset = dataset.map(of_face, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.ignore_errors(log_warning=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _decode(record: bytes, face_size: int) -> DecodedClip:

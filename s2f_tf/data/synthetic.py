@@ -120,6 +120,11 @@ def make_clip(config: SyntheticConfig, face_size: int, seed: int, speaker: int, 
     )
 
 
+def speak_again(factors: Mapping[str, float], rng: np.random.Generator, seconds: float) -> np.ndarray:
+    """Another utterance in the voice of a clip, whose `Clip.factors` are given: float32 [S] in [-1, 1] at 16 kHz."""
+    return speak({**factors, **{name: factors[f"voice/{name}"] for name in SHARED}}, rng, seconds)
+
+
 def write_corpus(
     config: SyntheticConfig, face_size: int, seed: int, folder: str, audio_format: str, workers: int | None = None
 ) -> None:

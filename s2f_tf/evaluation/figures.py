@@ -82,7 +82,7 @@ def save_png(picture: np.ndarray, path: str) -> None:
     os.replace(path + ".part", path)
 
 
-def save_held_out_figure(generator: keras.Model, examples: HeldOut, path: str, faces: int = 5) -> None:
+def held_out_figure(generator: keras.Model, examples: HeldOut, faces: int = 5) -> matplotlib.figure.Figure:
     """The picture that tells most: true faces of held-out speakers beside those drawn from their voices, with words."""
     grid = held_out_grid(generator, examples, faces)
     size = examples.faces.shape[1]
@@ -99,6 +99,4 @@ def save_held_out_figure(generator: keras.Model, examples: HeldOut, path: str, f
         for row in range(len(examples.faces)):
             box = axes[row, 0].get_position()
             axes[row, 0].set_position([box.x0 - 0.005, box.y0, box.width, box.height])
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    figure.savefig(path + ".part", format="png", metadata=png.TEXT)
-    os.replace(path + ".part", path)
+    return figure

@@ -1,134 +1,172 @@
-"""How well voices and faces of held-out speakers are matched.
+"""How well voices and faces of held-out speakers are matched. `docs/evaluation.md` states the protocol in full.
 
-The protocol. Every clip of the split is a query once in each direction: its whole utterance against faces, and its
-first face against utterances. Negatives are clips of other speakers; a speaker's other clips are left out. K-way
-accuracy is the probability that the own partner scores highest among K - 1 negatives drawn at random without
-replacement: it follows exactly from how many of all negatives score higher, so nothing is drawn. Ties count as broken
-at random. Intervals are the central 95 % of a bootstrap over speakers, since clips of one speaker are not independent.
+Every clip of the split is a query once in each direction: its whole utterance against faces, and its first face against
+utterances. Negatives are clips of other speakers; a speaker's other clips are left out. Nothing is drawn at random: the
+mean over all draws of K - 1 negatives follows from how many of all negatives score higher.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 
-import keras
 import numpy as np
 
-from s2f_tf.config import Config
-from s2f_tf.data import reader
+from s2f_tf.evaluation.statistics import Figure, Resampling, figure
 
-WAYS = (2, 5, 10)
-RANKS = (1, 5, 10)
+WAYS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
+RANKS = (1, 5, 10, 50)
 
-_ROWS = 1024  # queries scored at a time, so that a large split needs no square matrix
-_RESAMPLES = 1000
+_STRATIFIED_WAYS = (2, 5, 10)
+_ROWS = 512  # queries scored at a time, so that a large split needs no square matrix
+_BINS = 4096  # of scores in [-1, 1], for AUC and EER
+
+Similarity = Callable[[slice], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Embedded:
-    """A split, embedded.
+class Ranks:
+    """Where each query's own partner stands among the negatives that it was compared with.
 
     Attributes:
-        voices: float32 [N, E] of unit length, of whole utterances.
-        faces: float32 [N, E] of unit length, of each clip's first face.
-        speakers: [N] names.
-        factors: true factors by name, float [N] each; empty unless the corpus is synthetic.
+        above: int [N], negatives that score higher.
+        tied: int [N], negatives that score the same.
+        negatives: int [N], all of them.
     """
 
-    voices: np.ndarray
-    faces: np.ndarray
-    speakers: np.ndarray
-    factors: Mapping[str, np.ndarray]
+    above: np.ndarray
+    tied: np.ndarray
+    negatives: np.ndarray
 
 
-def embed(
-    speech_encoder: keras.Model, face_encoder: keras.Model, corpus: reader.Corpus, split: str, config: Config
-) -> Embedded:
-    """Embeds every clip of a split."""
-    voices, faces, speakers, factors = [], [], [], []
-    for clip in reader.clips(corpus, split, config.data.face_size):
-        voices.append(speech_encoder(clip.waveform[None], training=False).numpy()[0])
-        faces.append(face_encoder(clip.faces[:1], training=False).numpy()[0])
-        speakers.append(clip.speaker)
-        factors.append(clip.factors)
-    shared = set.intersection(*(set(f) for f in factors))
-    return Embedded(
-        np.stack(voices),
-        np.stack(faces),
-        np.array(speakers),
-        {name: np.array([f[name] for f in factors]) for name in sorted(shared)},
-    )
+def cosine(queries: np.ndarray, gallery: np.ndarray) -> Similarity:
+    """Similarity by the cosine of embeddings of unit length, [N, E] each."""
+    return lambda rows: queries[rows] @ gallery.T
 
 
-def evaluate(queries: np.ndarray, gallery: np.ndarray, speakers: np.ndarray, seed: int = 0) -> dict[str, dict]:
-    """Matching by cosine: query i belongs to gallery item i. See `score` for what comes out."""
-    return score(lambda rows: queries[rows] @ gallery.T, speakers, seed)
+def ceiling(spoken: np.ndarray, true: np.ndarray) -> Similarity:
+    """What the true factors allow: those that an utterance realises, matched with those of the speakers, [N, F] each.
+
+    An utterance varies around its speaker, so even one who read every factor without error could mistake similar
+    speakers.
+    """
+    longest = np.linalg.norm(np.maximum(spoken.max(0), true.max(0)) - np.minimum(spoken.min(0), true.min(0)))
+    squares = np.square(true).sum(axis=1)
+
+    def similarity(rows: slice) -> np.ndarray:
+        squared = np.square(spoken[rows]).sum(axis=1)[:, None] - 2 * spoken[rows] @ true.T + squares
+        return 1 - np.sqrt(np.maximum(squared, 0.0)) / longest
+
+    return similarity
 
 
-def score(similarity: Callable[[slice], np.ndarray], speakers: np.ndarray, seed: int = 0) -> dict[str, dict]:
-    """K-way accuracy and retrieval recall.
+def score(
+    similarity: Similarity, speakers: np.ndarray, strata: Mapping[str, np.ndarray] | None = None, seed: int = 0
+) -> dict[str, Figure]:
+    """Every figure of one direction.
 
     Args:
-        similarity: given a slice of queries, their similarities to the whole gallery, [rows, N].
+        similarity: given a slice of queries, their similarities in [-1, 1] to the whole gallery, [rows, N].
         speakers: [N], of query and gallery item alike.
+        strata: attributes by name, [N] each: matching is scored again with those negatives alone that share one.
         seed: of the bootstrap.
 
     Returns:
-        `accuracy_k2`, ..., `recall_at_1`, ...: each with `value`, `low`, `high` (a 95 % interval) and `chance`. What
-        needs more negatives than a query has is left out.
+        `accuracy_k2`, ... (K-way accuracy), `recall_at_1`, ..., `mean_rank` (retrieval), `auc`, `eer` (verification)
+        and `accuracy_k2_same_<name>`, ... (stratified). What needs more negatives than a query has is left out; a query
+        with too few negatives of its stratum is left out of that stratum.
     """
-    above, tied, negatives = [], [], []
-    for start in range(0, len(speakers), _ROWS):
-        rows = slice(start, start + _ROWS)
-        scores = similarity(rows)
-        own = scores[np.arange(len(scores)), np.arange(start, start + len(scores))][:, None]
-        other = speakers[rows, None] != speakers[None, :]
-        above.append(((scores > own) & other).sum(axis=1))
-        tied.append(((scores == own) & other).sum(axis=1))
-        negatives.append(other.sum(axis=1))
-    above, tied, negatives = (np.concatenate(x) for x in (above, tied, negatives))
-    fewest = int(negatives.min())
-    results = {}
+    resampling = Resampling(speakers, seed)
+    ranks, stratified, histograms = _compare(similarity, speakers, strata or {}, resampling)
+    figures: dict[str, Figure] = {}
+    fewest = int(ranks.negatives.min())
     for ways in WAYS:
         if ways - 1 <= fewest:
-            wins = np.array(
-                [_win_probability(*query, ways) for query in zip(above, tied, negatives, strict=True)], np.float64
-            )
-            results[f"accuracy_k{ways}"] = interval(wins, speakers, seed) | {"chance": 1 / ways}
+            figures[f"accuracy_k{ways}"] = figure(resampling.mean(win_probability(ranks, ways)), 1 / ways)
     for rank in RANKS:
         if rank <= fewest:
-            found = np.clip((rank - above) / (tied + 1), 0.0, 1.0)
-            chance = float(np.mean(rank / (negatives + 1)))
-            results[f"recall_at_{rank}"] = interval(found, speakers, seed) | {"chance": chance}
-    return results
+            found = np.clip((rank - ranks.above) / (ranks.tied + 1), 0.0, 1.0)
+            figures[f"recall_at_{rank}"] = figure(resampling.mean(found), float(np.mean(rank / (ranks.negatives + 1))))
+    place = 1 + ranks.above + ranks.tied / 2
+    figures["mean_rank"] = figure(resampling.mean(place), float(np.mean(1 + ranks.negatives / 2)))
+    figures |= _verification(*histograms, resampling)
+    for name, within in stratified.items():
+        for ways in _STRATIFIED_WAYS:
+            wins = win_probability(within, ways)
+            if not np.isnan(wins).all():
+                figures[f"accuracy_k{ways}_same_{name}"] = figure(resampling.mean(wins), 1 / ways)
+    return figures
 
 
-def ceiling(embedded: Embedded, seed: int = 0) -> dict[str, dict] | None:
-    """What the true factors allow: each utterance's own factors, matched with the speakers'. None unless synthetic.
+def win_probability(ranks: Ranks, ways: int) -> np.ndarray:
+    """That none of `ways - 1` negatives, drawn without replacement, beats the own partner: float64 [N].
 
-    An utterance varies around its speaker, so even one who read every factor without error would mistake similar
-    speakers.
+    Ties are broken at random. NaN where there are fewer negatives than that.
     """
-    names = [name for name in embedded.factors if f"voice/{name}" in embedded.factors]
-    if not names:
-        return None
-    spoken = np.stack([embedded.factors[f"voice/{name}"] for name in names], axis=1)
-    true = np.stack([embedded.factors[name] for name in names], axis=1)
-    return score(lambda rows: -np.square(spoken[rows, None] - true[None]).sum(axis=-1), embedded.speakers, seed)
+    cases, case_of = np.unique(
+        np.stack([ranks.above, ranks.tied, ranks.negatives], axis=1), axis=0, return_inverse=True
+    )
+    drawn = np.arange(ways - 1)
+
+    def of_case(above: int, tied: int, negatives: int) -> float:
+        if negatives < ways - 1:
+            return np.nan
+        places = np.arange(above, above + tied + 1)[:, None]
+        return float(np.prod(np.maximum(negatives - places - drawn, 0) / (negatives - drawn), axis=1).mean())
+
+    return np.array([of_case(*case) for case in cases.tolist()])[case_of.reshape(-1)]
 
 
-def interval(values: np.ndarray, speakers: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """The mean of [N] values, with the central 95 % of a bootstrap over speakers."""
-    _, index = np.unique(speakers, return_inverse=True)
-    sums, counts = np.bincount(index, weights=values), np.bincount(index)
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(_RESAMPLES, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+def _compare(
+    similarity: Similarity, speakers: np.ndarray, strata: Mapping[str, np.ndarray], resampling: Resampling
+) -> tuple[Ranks, dict[str, Ranks], tuple[np.ndarray, np.ndarray]]:
+    """One pass over all pairs: the ranks, those within each stratum, and the histograms of scores by group.
+
+    Histograms are float64 [G, bins]: of the own partners, and of the negatives.
+    """
+    _, speaker = np.unique(speakers, return_inverse=True)
+    members = {name: np.unique(values, return_inverse=True)[1] for name, values in strata.items()}
+    counts: dict[str | None, list[np.ndarray]] = {name: [] for name in (None, *strata)}
+    groups = resampling.weights.shape[1]
+    own_histogram, negative_histogram = np.zeros((groups, _BINS)), np.zeros((groups, _BINS))
+    for start in range(0, len(speakers), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(speakers)))
+        scores = similarity(rows)
+        own = scores[np.arange(len(scores)), np.arange(rows.start, rows.stop)][:, None]
+        negative = speaker[rows, None] != speaker[None, :]
+        above, tied = (scores > own) & negative, (scores == own) & negative
+        counts[None].append(_counted(above, tied, negative))
+        for name, member in members.items():
+            same = member[rows, None] == member[None, :]
+            counts[name].append(_counted(above & same, tied & same, negative & same))
+        bins = np.clip(((scores + 1) * (_BINS / 2)).astype(np.int32), 0, _BINS - 1)
+        for row, group in enumerate(resampling.group[rows]):
+            own_histogram[group, bins[row, rows.start + row]] += 1
+            negative_histogram[group] += np.bincount(bins[row][negative[row]], minlength=_BINS)
+    ranks = {name: Ranks(*np.concatenate(parts, axis=1)) for name, parts in counts.items()}
+    return ranks.pop(None), ranks, (own_histogram, negative_histogram)
 
 
-def _win_probability(above: int, tied: int, negatives: int, ways: int) -> float:
-    """That none of `ways - 1` negatives drawn from `negatives` beats the own partner, ties broken at random."""
-    draws = math.comb(negatives, ways - 1)
-    positions: Sequence[int] = range(above, above + tied + 1)
-    return sum(math.comb(negatives - place, ways - 1) for place in positions) / (draws * len(positions))
+def _counted(above: np.ndarray, tied: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    return np.stack([above.sum(axis=1), tied.sum(axis=1), negative.sum(axis=1)])
+
+
+def _verification(own: np.ndarray, negative: np.ndarray, resampling: Resampling) -> dict[str, Figure]:
+    """AUC and EER over all pairs of a query and a gallery item, from histograms by group, [G, bins]."""
+    own, negative = resampling.weights @ own, resampling.weights @ negative
+    own, negative = (x / x.sum(axis=1, keepdims=True) for x in (own, negative))
+    below = np.cumsum(negative, axis=1) - negative
+    auc = (own * (below + negative / 2)).sum(axis=1)
+    # Thresholds between bins: what is missed rises, what is let in falls, and where they cross is the error rate.
+    missed = np.pad(np.cumsum(own, axis=1), ((0, 0), (1, 0)))
+    let_in = 1 - np.pad(np.cumsum(negative, axis=1), ((0, 0), (1, 0)))
+    crossing = np.argmax(missed >= let_in, axis=1)[:, None]
+    after, before = (np.take_along_axis(missed - let_in, c, axis=1) for c in (crossing, np.maximum(crossing - 1, 0)))
+    share = np.where(after > before, -before / np.where(after > before, after - before, 1.0), 0.0)
+    at, earlier = (np.take_along_axis(missed, c, axis=1) for c in (crossing, np.maximum(crossing - 1, 0)))
+    eer = (earlier + share * (at - earlier))[:, 0]
+    return {"auc": figure(auc, 0.5), "eer": figure(eer, 0.5)}
+
+
+def bins_of(values: Sequence[float] | np.ndarray, count: int = 5) -> np.ndarray:
+    """Numbers cut into `count` bins of about as many speakers' clips each, [N] to int [N]."""
+    values = np.asarray(values, np.float64)
+    return np.searchsorted(np.quantile(values, np.arange(1, count) / count), values, side="right")

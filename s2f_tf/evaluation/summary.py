@@ -1,56 +1,211 @@
-"""All the figures of a trained run, and the table that a person reads."""
+"""All the figures of a trained run."""
 
+import contextlib
+import dataclasses
+import hashlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from s2f_tf import config as configuration
+import numpy as np
+import tensorflow as tf
+
 from s2f_tf.data import reader
-from s2f_tf.evaluation import generation, matching
-from s2f_tf.models import trained
+from s2f_tf.data.clip import CorpusError
+from s2f_tf.data.synthetic import FACTORS, SHARED
+from s2f_tf.evaluation import copies, disentanglement, distribution, generation, matching, sound
+from s2f_tf.evaluation.disentanglement import FactorReader
+from s2f_tf.evaluation.run import Embedded, Run, embed
+
+_BATCH = 64
+_GRID_VOICES, _GRID_Z = 100, 16  # of the analysis of variance
+_COPIES = 500  # faces that are compared with every training face
+_LEARNT = 10_000  # real faces from which factors are learnt
+_SHOWN = 8  # generated faces whose nearest training faces are kept to be looked at
+_FEWEST_SPEAKERS = 4
+_FACE_FACTORS = tuple(factor for factor in FACTORS if factor.shapes in ("both", "face"))
 
 
-def measure(workdir: str, corpus: reader.Corpus, split: str) -> dict[str, Any]:
-    """Everything `python -m s2f_tf.evaluate` prints, as a tree of plain numbers.
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What was measured.
 
-    `matching` and `judge` follow the protocols of `evaluation.matching` and `evaluation.generation`; `ceiling` is
-    there on synthetic corpora only. Raises `WeightsError`, `ConfigError` and `CorpusError`.
+    Attributes:
+        figures: a tree of `Figure`, numbers, words and lists of them: what `metrics.json` holds.
+        copies: generated faces and the training faces nearest to them, float32 [n, 2, H, W, 3].
     """
-    config = configuration.load(workdir)
-    networks = {name: trained.load_network(name, workdir) for name in trained.NETWORKS}
-    encoders = networks["speech_encoder"], networks["face_encoder"]
-    embedded = matching.embed(*encoders, corpus, split, config)
-    judges = networks["judge_speech_encoder"], networks["judge_face_encoder"]
-    judged = matching.embed(*judges, corpus, split, config)
-    generated = generation.draw_one_each(networks["generator"], embedded.voices, config.generator.z_size)
-    metrics = {
+
+    figures: dict[str, Any]
+    copies: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawn:
+    """What the judge and the reader of factors see in one generated face of each clip's voice.
+
+    Attributes:
+        embeddings: float32 [N, E], each face with a z of its own.
+        same_z: float32 [N, E], all faces with one z.
+        features: float32 [N, D], of the former.
+        factors: float64 [N, F], read from the former; none unless the corpus is synthetic.
+        first: float32 [n, H, W, 3], the first faces of the former.
+    """
+
+    embeddings: np.ndarray
+    same_z: np.ndarray
+    features: np.ndarray
+    factors: np.ndarray
+    first: np.ndarray
+
+
+def measure(
+    run: Run, corpus: reader.Corpus, split: str, attributes: Mapping[str, Mapping[str, str]] | None = None
+) -> Measured:
+    """Everything that `python -m s2f_tf.evaluate` reports, by the protocols of `docs/evaluation.md`.
+
+    Args:
+        run: the trained run.
+        corpus: with the split and the training split.
+        split: which speakers.
+        attributes: by name, then by speaker: negatives that share one make a stratum.
+
+    Raises:
+        CorpusError: where clips cannot be read, or the split has fewer than four speakers.
+    """
+    size = run.config.data.face_size
+    factor_reader = None
+    if next(reader.clips(corpus, split, size, limit=1)).factors:
+        with _said("learning to read factors from real faces"):
+            factor_reader = _learn_factors(run, corpus)
+    with _said("embedding clips"):
+        embedded = embed(run, corpus, split, factor_reader, keep=_COPIES)
+    count = len(set(embedded.speakers))
+    if count < _FEWEST_SPEAKERS:
+        raise CorpusError(f"{corpus.folder}: split '{split}' has {count} speakers: {_FEWEST_SPEAKERS} are needed")
+    with _said("drawing a face for each voice"):
+        drawn = _draw(run, embedded, factor_reader)
+    figures: dict[str, Any] = {
+        "corpus": _digest(embedded),
         "split": split,
-        "clips": len(embedded.speakers),
-        "speakers": len(set(embedded.speakers)),
-        "matching": {
-            "voice_to_face": matching.evaluate(embedded.voices, embedded.faces, embedded.speakers),
-            "face_to_voice": matching.evaluate(embedded.faces, embedded.voices, embedded.speakers),
+        "clips": len(embedded.ids),
+        "speakers": count,
+    }
+    with _said("matching"):
+        figures["matching"] = _matching(embedded, attributes or {})
+    with _said("judging generated faces"):
+        figures["generation"] = _generation(embedded, drawn)
+    with _said("searching the training faces for copies"):
+        figures["generation"]["nearest_training_face"], shown = _copies(
+            embedded, drawn, reader.faces(corpus, "train", size)
+        )
+    if factor_reader is not None:
+        with _said("telling c from z"):
+            figures["disentanglement"] = _disentanglement(run, embedded, drawn, factor_reader)
+    with _said("matching worse sound"):
+        galleries = dict(zip(embedded.ids, embedded.faces, strict=True))
+        figures["sound"] = sound.measure(run.hear, corpus, split, galleries)
+    return Measured(figures, shown)
+
+
+def _learn_factors(run: Run, corpus: reader.Corpus) -> FactorReader:
+    names = [factor.name for factor in _FACE_FACTORS]
+    size = run.config.data.face_size
+    faces, values = [], []
+    for face, value in reader.faces(corpus, "train", size, names).take(_LEARNT).as_numpy_iterator():
+        faces.append(np.rint((face + 1) * 127.5).astype(np.uint8))
+        values.append(value)
+    return FactorReader(names, np.stack(faces), np.stack(values))
+
+
+def _draw(run: Run, embedded: Embedded, factor_reader: FactorReader | None) -> _Drawn:
+    """Streams: of all faces only what is seen in them is kept."""
+    count = len(embedded.ids)
+    z, one_z = run.z(np.arange(count)), run.z(np.zeros(1))
+    columns: list[list[np.ndarray]] = [[] for _ in dataclasses.fields(_Drawn)]
+    for start in range(0, count, _BATCH):
+        rows = slice(start, start + _BATCH)
+        faces = run.draw(z[rows], embedded.voices[rows])
+        embeddings, features = run.judge_see(faces)
+        same_z, _ = run.judge_see(run.draw(np.repeat(one_z, len(faces), axis=0), embedded.voices[rows]))
+        factors = np.zeros((len(faces), 0)) if factor_reader is None else factor_reader.read(faces)
+        kept = faces[: max(0, _COPIES - start)]
+        for column, values in zip(columns, (embeddings, same_z, features, factors, kept), strict=True):
+            column.append(values)
+    return _Drawn(*map(np.concatenate, columns))
+
+
+def _matching(embedded: Embedded, attributes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    strata = {
+        name: np.array([of_speaker.get(speaker, f"unknown: {speaker}") for speaker in embedded.speakers])
+        for name, of_speaker in attributes.items()
+    }
+    strata |= {name: matching.bins_of(embedded.factors[name]) for name in SHARED if name in embedded.factors}
+    figures: dict[str, Any] = {
+        "voice_to_face": matching.score(matching.cosine(embedded.voices, embedded.faces), embedded.speakers, strata),
+        "face_to_voice": matching.score(matching.cosine(embedded.faces, embedded.voices), embedded.speakers, strata),
+    }
+    if embedded.factors:
+        spoken = np.stack([embedded.factors[f"voice/{name}"] for name in SHARED], axis=1)
+        true = np.stack([embedded.factors[name] for name in SHARED], axis=1)
+        figures["true_factors"] = matching.score(matching.ceiling(spoken, true), embedded.speakers, strata)
+    return figures
+
+
+def _generation(embedded: Embedded, drawn: _Drawn) -> dict[str, Any]:
+    voices, speakers = embedded.judge_voices, embedded.speakers
+    return {
+        "judge": generation.judge(voices, embedded.judge_faces, drawn.embeddings, speakers),
+        "correlation": {
+            "one_z": generation.correlation(voices, drawn.same_z, speakers),
+            "a_z_each": generation.correlation(voices, drawn.embeddings, speakers),
+            "real": generation.correlation(voices, embedded.judge_faces, speakers),
         },
-        "judge": generation.judge(networks["judge_face_encoder"], judged, generated),
+        "distribution": distribution.compare(embedded.judge_features, drawn.features, speakers),
     }
-    ceiling = matching.ceiling(embedded)
-    return metrics if ceiling is None else metrics | {"ceiling": {"true_factors": ceiling}}
 
 
-def table(metrics: dict[str, Any]) -> str:
-    """The figures in columns: value and 95 % interval in percent, with chance in the last column."""
-    lines = [f"{metrics['speakers']} speakers and {metrics['clips']} clips of split '{metrics['split']}', in percent"]
-    directions = {
-        name: figures for part in ("matching", "judge", "ceiling") for name, figures in metrics.get(part, {}).items()
-    }
-    lines.append(" " * 14 + "".join(f"{name:>24}" for name in directions) + f"{'chance':>10}")
-    measures = list(dict.fromkeys(measure for figures in directions.values() for measure in figures))
-    for measure in measures:
-        cells = [_cell(figures.get(measure)) for figures in directions.values()]
-        chance = next(figures[measure]["chance"] for figures in directions.values() if measure in figures)
-        lines.append(f"{measure:<14}" + "".join(f"{cell:>24}" for cell in cells) + f"{100 * chance:>10.1f}")
-    return "\n".join(lines)
+def _copies(embedded: Embedded, drawn: _Drawn, training: tf.data.Dataset) -> tuple[dict[str, Any], np.ndarray]:
+    found = copies.nearest(np.concatenate([drawn.first, embedded.first]), training)
+    count = len(drawn.first)
+    figures = copies.compare(found.distance[:count], found.distance[count:], embedded.speakers[:count])
+    return figures, np.stack([drawn.first[:_SHOWN], found.face[:_SHOWN]], axis=1)
 
 
-def _cell(figure: dict[str, float] | None) -> str:
-    if figure is None:
-        return "-"
-    return f"{100 * figure['value']:.1f} ({100 * figure['low']:.1f}..{100 * figure['high']:.1f})"
+def _disentanglement(run: Run, embedded: Embedded, drawn: _Drawn, factor_reader: FactorReader) -> list[dict[str, Any]]:
+    """For each factor: which it is, R² from generated and from real faces and from the embedding, and the shares."""
+    grid = np.unique(np.linspace(0, len(embedded.ids) - 1, min(_GRID_VOICES, len(embedded.ids))).astype(int))
+    z = run.z(np.arange(_GRID_Z))
+    readings = np.stack(
+        [factor_reader.read(run.draw(z, np.repeat(voice[None], _GRID_Z, axis=0))) for voice in embedded.voices[grid]]
+    )
+    shares = disentanglement.variance_shares(readings, embedded.speakers[grid])
+    results = []
+    for place, factor in enumerate(_FACE_FACTORS):
+        of_factor: dict[str, Any] = {"factor": factor.name, "heard": factor.shapes == "both", "level": factor.level}
+        if factor.level == "speaker":
+            true, speakers = embedded.factors[factor.name], embedded.speakers
+            heard = disentanglement.read_from_embedding(embedded.voices, true, speakers)
+            for name, values in (
+                ("generated", drawn.factors[:, place]),
+                ("real", embedded.readings[:, place]),
+                ("embedding", heard),
+            ):
+                of_factor[f"r_squared_{name}"] = disentanglement.r_squared(values, true, speakers)
+        of_factor |= {"due_to_c": shares[place].c, "due_to_z": shares[place].z, "due_to_both": shares[place].both}
+        results.append(of_factor)
+    return results
+
+
+def _digest(embedded: Embedded) -> str:
+    """Tells whether two runs were evaluated on the same clips."""
+    return hashlib.sha256("\n".join([*embedded.ids, *embedded.speakers]).encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Says on the standard error what is being done, and afterwards how long it took."""
+    start = time.monotonic()
+    print(f"{what} ...", end="", file=sys.stderr, flush=True)
+    yield
+    print(f" {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)

@@ -68,4 +68,8 @@ class FaceEncoder(keras.Model):
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""
-        return layers.unit_length(self.head(self.body(face)))
+        return self.embed_features(self.body(face))
+
+    def embed_features(self, features: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        """The embedding of what the body makes of a face: [B, D] to float32 [B, E], of unit length."""
+        return layers.unit_length(self.head(features))

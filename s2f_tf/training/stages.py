@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from s2f_tf import config as configuration
 from s2f_tf.config import SAMPLE_RATE, Config, ConfigError
-from s2f_tf.data import reader
+from s2f_tf.data import png, reader
 from s2f_tf.evaluation import figures
 from s2f_tf.models import trained
 from s2f_tf.training import loop
@@ -102,7 +102,9 @@ def picture_held_out(config: Config, corpus: reader.Corpus, workdir: str) -> str
     speech_encoder, generator = (trained.load_network(name, workdir) for name in ("speech_encoder", "generator"))
     examples = figures.held_out_examples(speech_encoder, corpus, "test", config)
     path = os.path.join(workdir, "pictures", "held_out.png")
-    figures.save_held_out_figure(generator, examples, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    figures.held_out_figure(generator, examples).savefig(path + ".part", format="png", metadata=png.TEXT)
+    os.replace(path + ".part", path)
     for row, waveform in enumerate(examples.waveforms, 1):
         soundfile.write(path.replace(".png", f"-{row}.wav"), waveform, SAMPLE_RATE, subtype="PCM_16")
     return path

@@ -379,3 +379,26 @@ def test_a_missing_shard_and_a_missing_description_are_refused(tmp_path):
 def test_a_split_with_one_clip_can_be_read(tmp_path):
     corpus = reader.Corpus(write_corpus(tmp_path, shards=(1,), speakers={"train": 2}))
     assert [b["position"][0] for b in take(corpus, 3, batch_size=1)] == [0, 1, 2]
+
+
+def test_every_face_comes_once_in_order_with_its_factors(tmp_path):
+    corpus = reader.Corpus(write_corpus(tmp_path))
+    pairs = list(reader.faces(corpus, "train", SIZE, ["age"]).as_numpy_iterator())
+    levels = [round((face[0, 0, 0] + 1) * 127.5) for face, _ in pairs]
+    assert levels == [level for i in range(COUNT) for level in (i, 100 + i)]
+    assert [int(values[0]) for _, values in pairs] == [i for i in range(COUNT) for _ in range(2)]
+    assert sum(1 for _ in reader.faces(corpus, "train", SIZE)) == 2 * COUNT
+
+
+def test_a_factor_of_a_photograph_is_that_of_its_face(tiny_corpus, tiny):
+    corpus = reader.Corpus(tiny_corpus)
+    first = next(reader.clips(corpus, "train", tiny.data.face_size))
+    pairs = reader.faces(corpus, "train", tiny.data.face_size, ["pose", "age"]).take(2).as_numpy_iterator()
+    for k, (face, values) in enumerate(pairs):
+        np.testing.assert_array_equal(face, first.faces[k])
+        np.testing.assert_allclose(values, [first.factors[f"pose/{k}"], first.factors["age"]])
+
+
+def test_a_factor_that_no_clip_has_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match="holds no factor 'height'"):
+        reader.faces(reader.Corpus(write_corpus(tmp_path)), "train", SIZE, ["height"])

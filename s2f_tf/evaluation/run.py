@@ -1,0 +1,120 @@
+"""A trained run as evaluation asks it, and a split as it sees it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from s2f_tf import config as configuration
+from s2f_tf.data import reader
+from s2f_tf.evaluation.disentanglement import FactorReader
+from s2f_tf.latent import z_from_seed
+from s2f_tf.models import trained
+
+_BATCH = 64
+
+
+class Run:
+    """The networks of a trained run. Raises `WeightsError` and `ConfigError` where it is not whole.
+
+    Attributes:
+        workdir: where it is.
+        config: its settings.
+        generator: its G.
+        speech_encoder: its S, as a network.
+        hear: S as a function, float32 [B, S] to embeddings float32 [B, E] of unit length.
+        see: F, faces float32 [B, H, W, 3] in [-1, 1] to embeddings of unit length.
+        judge_hear: the judge's S.
+    """
+
+    def __init__(self, workdir: str) -> None:
+        self.workdir = workdir
+        self.config = configuration.load(workdir)
+        networks = {name: trained.load_network(name, workdir) for name in trained.NETWORKS}
+        self.generator, self.speech_encoder = networks["generator"], networks["speech_encoder"]
+        self.hear, self.judge_hear = (_graph(networks[name]) for name in ("speech_encoder", "judge_speech_encoder"))
+        self.see = _graph(networks["face_encoder"])
+        judge = networks["judge_face_encoder"]
+        self._features, self._embed_features = _graph(judge.body), _graph(judge.embed_features)
+        self._draw = tf.function(lambda z, c: self.generator(z, c, training=False), reduce_retracing=True)
+
+    def z(self, seeds: np.ndarray) -> np.ndarray:
+        """z of each seed, [B] to float32 [B, Z]."""
+        return z_from_seed(np.asarray(seeds, np.int64), self.config.generator.z_size).numpy()
+
+    def draw(self, z: np.ndarray, voices: np.ndarray) -> np.ndarray:
+        """Faces, float32 [B, H, W, 3] in [-1, 1], from z [B, Z] and embedded voices [B, E], some at a time."""
+        parts = (slice(start, start + _BATCH) for start in range(0, len(z), _BATCH))
+        return np.concatenate([self._draw(tf.constant(z[rows]), tf.constant(voices[rows])).numpy() for rows in parts])
+
+    def judge_see(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The judge's embeddings [B, E] and features h(y) [B, D] of faces."""
+        features = self._features(faces)
+        return self._embed_features(features), features
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """A split, clip by clip, as the networks see it.
+
+    Attributes:
+        ids: [N], the clips' names.
+        speakers: [N].
+        voices: float32 [N, E], whole utterances by S, of unit length.
+        faces: float32 [N, E], first faces by F, of unit length.
+        judge_voices: float32 [N, E], whole utterances by the judge.
+        judge_faces: float32 [N, E], first faces by the judge.
+        judge_features: float32 [N, D], h(y) of first faces by the judge.
+        factors: true factors by name, float [N] each; empty unless the corpus is synthetic.
+        readings: float64 [N, F], factors read from first faces; F is 0 without a reader.
+        first: float32 [n, H, W, 3], the first faces of the first n clips.
+    """
+
+    ids: np.ndarray
+    speakers: np.ndarray
+    voices: np.ndarray
+    faces: np.ndarray
+    judge_voices: np.ndarray
+    judge_faces: np.ndarray
+    judge_features: np.ndarray
+    factors: Mapping[str, np.ndarray]
+    readings: np.ndarray
+    first: np.ndarray
+
+
+def embed(run: Run, corpus: reader.Corpus, split: str, factor_reader: FactorReader | None, keep: int) -> Embedded:
+    """Reads a split once, clip by clip, and keeps no more than `keep` faces.
+
+    Raises `CorpusError` where no clip can be read.
+    """
+    columns: dict[str, list] = {field.name: [] for field in dataclasses.fields(Embedded) if field.name != "first"}
+    first: list[np.ndarray] = []
+    for clip in reader.clips(corpus, split, run.config.data.face_size):
+        waveform, face = clip.waveform[None], clip.faces[:1]
+        judge_face, judge_features = run.judge_see(face)
+        row = {
+            "ids": clip.id,
+            "speakers": clip.speaker,
+            "voices": run.hear(waveform)[0],
+            "faces": run.see(face)[0],
+            "judge_voices": run.judge_hear(waveform)[0],
+            "judge_faces": judge_face[0],
+            "judge_features": judge_features[0],
+            "factors": clip.factors,
+            "readings": np.zeros(0) if factor_reader is None else factor_reader.read(face)[0],
+        }
+        first += [face[0]] if len(first) < keep else []
+        for name, value in row.items():
+            columns[name].append(value)
+    factors = columns.pop("factors")
+    shared = sorted(set.intersection(*map(set, factors)))
+    arrays = {name: np.array(values) for name, values in columns.items()}
+    by_name = {name: np.array([of_clip[name] for of_clip in factors]) for name in shared}
+    return Embedded(**arrays, factors=by_name, first=np.stack(first))
+
+
+def _graph(function: Callable) -> Callable[[np.ndarray], np.ndarray]:
+    """A network as one graph, which is many times quicker for a single clip than layer by layer."""
+    compiled = tf.function(lambda x: function(x, training=False), reduce_retracing=True)
+    return lambda x: compiled(tf.constant(x)).numpy()

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from s2f_tf.latent import slerp, z_from_seed
+
+
+def test_z_is_normal_and_its_entries_are_independent():
+    z = z_from_seed(tf.range(2000, dtype=tf.int64), 8).numpy()
+    assert abs(z.mean()) < 0.02
+    np.testing.assert_allclose(np.cov(z.T), np.eye(8), atol=0.1)
+
+
+def test_the_way_between_two_voices_stays_on_the_sphere_at_an_even_pace():
+    start, end = np.eye(5)[0], np.array([0.6, 0.8, 0, 0, 0])
+    way = slerp(start, end, np.linspace(0, 1, 9))
+    np.testing.assert_allclose(np.linalg.norm(way, axis=1), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(way[[0, -1]], [start, end], atol=1e-6)
+    steps = np.arccos(np.clip((way[1:] * way[:-1]).sum(axis=1), -1, 1))
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-3)
+
+
+def test_lengths_go_over_into_each_other():
+    way = slerp(np.array([2.0, 0.0]), np.array([0.0, 4.0]), np.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(np.linalg.norm(way, axis=1), [2, 3, 4], rtol=1e-6)
+
+
+def test_equal_ends_have_nothing_between_them():
+    same = np.array([0.6, 0.8])
+    np.testing.assert_allclose(slerp(same, same, np.array([0.3])), [same], rtol=1e-6)
+    assert slerp(same, same, np.array([0.3])).dtype == np.float32
+
+
+def test_the_same_seed_is_the_same_z_whatever_it_is_drawn_with():
+    alone = z_from_seed(np.array([7]), 16).numpy()
+    together = z_from_seed(np.array([1, 7, 9]), 16).numpy()
+    assert alone[0] == pytest.approx(together[1], abs=0)
