@@ -74,7 +74,7 @@ class RestApi:
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Takes its paths."""
-        router.add_route("*", "/v1/{rest:.*}", self._answer)
+        router.add_route("*", "/{v1:[vV]1}/{rest:.*}", self._answer)
 
     async def _answer(self, request: web.Request) -> web.Response:
         if request.method == "OPTIONS" and self._headers:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from absl import flags, logging
@@ -265,11 +266,16 @@ def _credentials(path: str) -> grpc.ServerCredentials:
         raise UserError(f"{path}: server_key and server_cert must hold PEM text")
     if config.client_verify and not config.custom_ca:
         raise UserError(f"{path}: client_verify needs custom_ca, which says whose clients are let in")
-    return grpc.ssl_server_credentials(
+    credentials = grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
         root_certificates=config.custom_ca.encode() or None,
         require_client_auth=config.client_verify,
     )
+    try:  # on any port, since gRPC looks at the text only then, and the models take their time before
+        grpc.server(ThreadPoolExecutor(1)).add_secure_port("localhost:0", credentials)
+    except RuntimeError:
+        raise UserError(f"{path}: gRPC cannot use this key and certificate") from None
+    return credentials
 
 
 def _metrics_path(path: str) -> str | None:

@@ -41,7 +41,7 @@ def from_proto(proto: tensor_pb2.TensorProto, name: str) -> np.ndarray:
         if dtype == tf.string and proto.tensor_content:
             return tf.io.parse_tensor(proto.SerializeToString(), tf.string).numpy()
         return tf.make_ndarray(proto)
-    except (TypeError, ValueError, AttributeError, OverflowError, tf.errors.OpError):
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, tf.errors.OpError):
         raise invalid(f"tensor parsing error: {name}") from None
 
 
