@@ -14,12 +14,13 @@ from s2f_tf.evaluation.statistics import Figure, Resampling, figure
 
 WAYS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
 RANKS = (1, 5, 10, 50)
+LARGEST_GALLERY = 20_000  # clips that a query is compared with, so that time grows with the split and not its square
 
 _STRATIFIED_WAYS = (2, 5, 10)
 _ROWS = 512  # queries scored at a time, so that a large split needs no square matrix
 _BINS = 4096  # of scores in [-1, 1], for AUC and EER
 
-Similarity = Callable[[slice], np.ndarray]
+Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Ranks:
 
 def cosine(queries: np.ndarray, gallery: np.ndarray) -> Similarity:
     """Similarity by the cosine of embeddings of unit length, [N, E] each."""
-    return lambda rows: queries[rows] @ gallery.T
+    return lambda rows, columns: queries[rows] @ gallery[columns].T
 
 
 def ceiling(spoken: np.ndarray, true: np.ndarray) -> Similarity:
@@ -51,8 +52,8 @@ def ceiling(spoken: np.ndarray, true: np.ndarray) -> Similarity:
     longest = np.linalg.norm(np.maximum(spoken.max(0), true.max(0)) - np.minimum(spoken.min(0), true.min(0)))
     squares = np.square(true).sum(axis=1)
 
-    def similarity(rows: slice) -> np.ndarray:
-        squared = np.square(spoken[rows]).sum(axis=1)[:, None] - 2 * spoken[rows] @ true.T + squares
+    def similarity(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        squared = np.square(spoken[rows]).sum(axis=1)[:, None] - 2 * spoken[rows] @ true[columns].T + squares[columns]
         return 1 - np.sqrt(np.maximum(squared, 0.0)) / longest
 
     return similarity
@@ -64,10 +65,10 @@ def score(
     """Every figure of one direction.
 
     Args:
-        similarity: given a slice of queries, their similarities in [-1, 1] to the whole gallery, [rows, N].
+        similarity: given the places of queries and of gallery items, their similarities in [-1, 1], [rows, columns].
         speakers: [N], of query and gallery item alike.
         strata: attributes by name, [N] each: matching is scored again with those negatives alone that share one.
-        seed: of the bootstrap.
+        seed: of the bootstrap, and of which clips are the gallery of a split of more than 20,000.
 
     Returns:
         `accuracy_k2`, ... (K-way accuracy), `recall_at_1`, ..., `mean_rank` (retrieval), `auc`, `eer` (verification)
@@ -75,7 +76,7 @@ def score(
         with too few negatives of its stratum is left out of that stratum.
     """
     resampling = Resampling(speakers, seed)
-    ranks, stratified, histograms = _compare(similarity, speakers, strata or {}, resampling)
+    ranks, stratified, histograms = _compare(similarity, speakers, strata or {}, resampling, seed)
     figures: dict[str, Figure] = {}
     fewest = int(ranks.negatives.min())
     for ways in WAYS:
@@ -116,37 +117,52 @@ def win_probability(ranks: Ranks, ways: int) -> np.ndarray:
 
 
 def _compare(
-    similarity: Similarity, speakers: np.ndarray, strata: Mapping[str, np.ndarray], resampling: Resampling
+    similarity: Similarity,
+    speakers: np.ndarray,
+    strata: Mapping[str, np.ndarray],
+    resampling: Resampling,
+    seed: int,
 ) -> tuple[Ranks, dict[str, Ranks], tuple[np.ndarray, np.ndarray]]:
     """One pass over all pairs: the ranks, those within each stratum, and the histograms of scores by group.
 
     Histograms are float64 [G, bins]: of the own partners, and of the negatives.
     """
+    everyone = np.arange(len(speakers))
+    gallery = everyone
+    if len(everyone) > LARGEST_GALLERY:
+        gallery = np.sort(np.random.default_rng(seed).choice(everyone, LARGEST_GALLERY, replace=False))
     _, speaker = np.unique(speakers, return_inverse=True)
+    order = np.argsort(speaker[gallery], kind="stable")
+    places_of = np.split(order, np.cumsum(np.bincount(speaker[gallery], minlength=speaker.max() + 1))[:-1])
     members = {name: np.unique(values, return_inverse=True)[1] for name, values in strata.items()}
     counts: dict[str | None, list[np.ndarray]] = {name: [] for name in (None, *strata)}
     groups = resampling.weights.shape[1]
     own_histogram, negative_histogram = np.zeros((groups, _BINS)), np.zeros((groups, _BINS))
-    for start in range(0, len(speakers), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(speakers)))
-        scores = similarity(rows)
-        own = scores[np.arange(len(scores)), np.arange(rows.start, rows.stop)][:, None]
-        negative = speaker[rows, None] != speaker[None, :]
-        above, tied = (scores > own) & negative, (scores == own) & negative
-        counts[None].append(_counted(above, tied, negative))
+    for rows in np.split(everyone, np.arange(_ROWS, len(everyone), _ROWS)):
+        # Own partners in one product with the gallery, so that what is equal is equal to the last bit.
+        scores = similarity(rows, np.concatenate([gallery, rows]))
+        own, scores = np.diagonal(scores[:, len(gallery) :]).copy(), scores[:, : len(gallery)]
+        bins = _bins(scores)
+        np.add.at(own_histogram, (resampling.group[rows], _bins(own)), 1)
+        negative = np.full(len(rows), len(gallery))
+        for row, (clip, group) in enumerate(zip(rows, resampling.group[rows], strict=True)):
+            same = places_of[speaker[clip]]
+            negative_histogram[group] += np.bincount(bins[row], minlength=_BINS)
+            np.subtract.at(negative_histogram[group], bins[row, same], 1)
+            negative[row] -= len(same)
+            scores[row, same] = -np.inf  # no negatives: they score neither higher nor the same
+        above, tied = scores > own[:, None], scores == own[:, None]
+        counts[None].append(np.stack([above.sum(axis=1), tied.sum(axis=1), negative]))
         for name, member in members.items():
-            same = member[rows, None] == member[None, :]
-            counts[name].append(_counted(above & same, tied & same, negative & same))
-        bins = np.clip(((scores + 1) * (_BINS / 2)).astype(np.int32), 0, _BINS - 1)
-        for row, group in enumerate(resampling.group[rows]):
-            own_histogram[group, bins[row, rows.start + row]] += 1
-            negative_histogram[group] += np.bincount(bins[row][negative[row]], minlength=_BINS)
+            alike = member[rows, None] == member[None, gallery]
+            within = (above & alike, tied & alike, np.isfinite(scores) & alike)
+            counts[name].append(np.stack([part.sum(axis=1) for part in within]))
     ranks = {name: Ranks(*np.concatenate(parts, axis=1)) for name, parts in counts.items()}
     return ranks.pop(None), ranks, (own_histogram, negative_histogram)
 
 
-def _counted(above: np.ndarray, tied: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    return np.stack([above.sum(axis=1), tied.sum(axis=1), negative.sum(axis=1)])
+def _bins(scores: np.ndarray) -> np.ndarray:
+    return np.clip((scores + 1) * (_BINS / 2), 0, _BINS - 1).astype(np.int32)
 
 
 def _verification(own: np.ndarray, negative: np.ndarray, resampling: Resampling) -> dict[str, Figure]:

@@ -124,6 +124,20 @@ def test_more_rows_than_are_scored_at_once_change_nothing(monkeypatch):
     assert {n: f.value for n, f in whole.items()} == pytest.approx({n: f.value for n, f in in_parts.items()})
 
 
+def test_a_large_split_is_compared_with_a_sample_of_its_clips(monkeypatch):
+    rng = np.random.default_rng(8)
+    true = rng.normal(size=(600, 4))
+    queries, gallery, names = unit(true + rng.normal(size=true.shape)), unit(true), speakers(300, 2)
+    whole = score(queries, gallery, names)
+    monkeypatch.setattr(matching, "LARGEST_GALLERY", 200)
+    sampled = score(queries, gallery, names)
+    assert sampled["accuracy_k10"].value == pytest.approx(whole["accuracy_k10"].value, abs=0.02)
+    assert sampled["auc"].value == pytest.approx(whole["auc"].value, abs=0.02)
+    assert sampled["recall_at_10"].chance == pytest.approx(10 / 200, abs=0.002)
+    constant = unit(np.ones((600, 4)))
+    assert score(constant, constant, names)["accuracy_k5"].value == pytest.approx(0.2)
+
+
 def test_the_ceiling_is_lower_where_utterances_stray_further_from_their_speakers():
     rng = np.random.default_rng(6)
     true = rng.uniform(-1, 1, (80, 6))
