@@ -1,39 +1,13 @@
-"""`python -m tflite.convert`: a trained run as TFLite models of built-in operations alone."""
-
-import dataclasses
-import hashlib
-import json
-import os
-import tempfile
-from typing import Any
+"""`python -m tflite.convert`: a trained run as TFLite models, each in one file, with `s2f.json` beside them."""
 
 from absl import flags
 
 from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
-import keras
-import numpy as np
-import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
-from tensorflow.lite.tools import flatbuffer_utils
-
-import s2f_tf
-from s2f_tf import saved_model
-from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Config
-from s2f_tf.data import reader, synthetic
-from s2f_tf.errors import UserError
-from s2f_tf.latent import z_from_seed
+from s2f_tf.config import MAX_SECONDS, MIN_SECONDS
 from s2f_tf.models import trained
-from tflite import metadata, quantisation
-from tflite.window import loudest_window
-
-VARIANTS = ("float32", "float16", "dynamic", "int8")
-SIGNATURES = ("embed_speech", "generate")
-BUNDLED_RUNTIME = "2.16.1"  # of org.tensorflow:tensorflow-lite, which the Android app bundles
-
-_WINDOW_SECONDS = 3.0
-_CALIBRATION_CLIPS = 100
+from tflite import conversion
 
 _WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by default the weights in the package")
 _OUTPUT = flags.DEFINE_string("output", "out", "folder for the models and for s2f.json, which describes them")
@@ -43,193 +17,15 @@ _CORPUS = flags.DEFINE_string(
 _WINDOW = flags.DEFINE_float(
     "window_seconds",
     None,
-    f"length of the window; by default {_WINDOW_SECONDS:g}, or that of the training where it is longer",
+    f"length of the window; by default {conversion.WINDOW_SECONDS:g}, or that of the training where it is longer",
     lower_bound=MIN_SECONDS,
     upper_bound=MAX_SECONDS,
 )
 
 
-class ConversionError(UserError):
-    """A run that cannot be converted, or models that cannot be written; the message says why."""
-
-
-def convert(workdir: str, output: str, corpus: str | None = None, window_seconds: float | None = None) -> None:
-    """Writes every variant to `output`, and last `s2f.json`, each aside and then renamed.
-
-    Args:
-        workdir: a trained run.
-        output: made where it does not exist.
-        corpus: a folder of clips, of which some of the training calibrate int8; None makes synthetic ones.
-        window_seconds: length of the window; None takes the usual one.
-
-    Raises:
-        UserError: where weights, corpus or `output` cannot be used, or a model needs what no phone has.
-    """
-    signatures = saved_model.Signatures(workdir)
-    config = signatures.config
-    window = round((window_seconds or max(_WINDOW_SECONDS, config.data.window_seconds)) * SAMPLE_RATE)
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise ConversionError(f"--output={output} cannot be made: {error.strerror}") from error
-    with tempfile.TemporaryDirectory() as scratch:
-        source, folder = os.path.join(scratch, "saved_model"), corpus or os.path.join(scratch, "corpus")
-        if corpus is None:
-            _write_training_speakers(config, folder)
-        samples = _calibration_samples(signatures, reader.Corpus(folder), window)
-        _write_fixed_shapes(signatures, window, source)
-        models: dict[str, bytes] = {}
-        for variant in VARIANTS:
-            converted = _converted(variant, source, samples, models.get("float32"))
-            models[variant] = metadata.describe(converted)
-            _require_built_in(models[variant], variant)
-            print(f"{file_name(variant)}: {len(models[variant]) / 1e6:.2f} MB", flush=True)
-    for variant, model in models.items():
-        _write(os.path.join(output, file_name(variant)), model)
-    description = _description(config, window, models)
-    _write(os.path.join(output, "s2f.json"), (json.dumps(description, indent=2) + "\n").encode())
-
-
-def file_name(variant: str) -> str:
-    """Such as `s2f_int8.tflite`."""
-    return f"s2f_{variant}.tflite"
-
-
-def _write_training_speakers(config: Config, folder: str) -> None:
-    """The first speakers of the run's synthetic corpus, one clip of each; a fifth of them is not for training."""
-    few = dataclasses.replace(
-        config.synthetic, speakers=_CALIBRATION_CLIPS * 5 // 4, clips_per_speaker=1, faces_per_clip=1
-    )
-    synthetic.write_corpus(few, config.data.face_size, config.seed, folder, "wav")
-
-
-def _calibration_samples(
-    signatures: saved_model.Signatures, corpus: reader.Corpus, window: int
-) -> quantisation.Samples:
-    """Inputs of both signatures, from voices of training speakers."""
-    clips = reader.clips(corpus, "train", signatures.config.data.face_size, limit=_CALIBRATION_CLIPS)
-    waveforms = [loudest_window(clip.waveform, window)[None] for clip in clips]
-    embeddings = [signatures.speech_encoder(waveform, training=False).numpy() for waveform in waveforms]
-    z = z_from_seed(np.arange(len(waveforms)), signatures.generator.z_size).numpy()
-    return [
-        sample
-        for i, (waveform, embedding) in enumerate(zip(waveforms, embeddings, strict=True))
-        for sample in (
-            ("embed_speech", {"waveform": waveform}),
-            ("generate", {"embedding": embedding, "z": z[i : i + 1]}),
-        )
-    ]
-
-
-def _write_fixed_shapes(signatures: saved_model.Signatures, window: int, folder: str) -> None:
-    """A SavedModel of what a device runs, for one voice and one face at a time."""
-    draw = signatures.endpoints()["generate_from_embedding"].python_function
-
-    @tf.function(input_signature=[tf.TensorSpec([1, window], tf.float32, name="waveform")])
-    def embed_speech(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": signatures.speech_encoder(waveform, training=False)}
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([1, signatures.config.embedding_size], tf.float32, name="embedding"),
-            tf.TensorSpec([1, signatures.generator.z_size], tf.float32, name="z"),
-        ]
-    )
-    def generate(embedding: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        return draw(embedding, z)
-
-    # A tf.Module would not see Keras's variables, and the model would answer NaN.
-    archive = keras.export.ExportArchive()
-    archive.track(signatures.speech_encoder)
-    archive.track(signatures.generator)
-    archive.add_endpoint("embed_speech", embed_speech)
-    archive.add_endpoint("generate", generate)
-    archive.write_out(folder, verbose=False)
-
-
-def _converted(variant: str, source: str, samples: quantisation.Samples, float_model: bytes | None) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=list(SIGNATURES))
-    if variant == "int8":
-        return quantisation.int8(converter, samples, float_model)
-    if variant != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        # Else its dense layers would need TensorFlow Lite 2.17.
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    if variant == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
-
-
-def _require_built_in(model: bytes, variant: str) -> None:
-    """Raises `ConversionError` unless the runtime that the app bundles has every operation of a model."""
-    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
-    foreign = [code.customCode for code in tree.operatorCodes if code.builtinCode == schema.BuiltinOperator.CUSTOM]
-    if foreign:
-        raise ConversionError(
-            f"{file_name(variant)} would need {foreign}, which TensorFlow Lite does not have built in"
-        )
-    needed = metadata.minimum_runtime(model)
-    if _numbers(needed) > _numbers(BUNDLED_RUNTIME):
-        raise ConversionError(
-            f"{file_name(variant)} would need TensorFlow Lite {needed}, and the app bundles {BUNDLED_RUNTIME}: "
-            f"convert with an older TensorFlow than {tf.__version__}"
-        )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
-
-
-def _description(config: Config, window: int, models: dict[str, bytes]) -> dict[str, Any]:
-    return {
-        "made_by": f"tflite.convert, s2f_tf {s2f_tf.__version__}, TensorFlow {tf.__version__}",
-        "sample_rate": SAMPLE_RATE,
-        "window": window,
-        "embedding_size": config.embedding_size,
-        "z_size": config.generator.z_size,
-        "face_size": config.data.face_size,
-        "signatures": _signatures(models["float32"]),
-        "variants": {
-            variant: {
-                "file": file_name(variant),
-                "sha256": hashlib.sha256(model).hexdigest(),
-                "bytes": len(model),
-                "minimum_runtime": metadata.minimum_runtime(model),
-            }
-            for variant, model in models.items()
-        },
-    }
-
-
-def _signatures(model: bytes) -> dict[str, Any]:
-    """Names, types and shapes of every input and output, the same in every variant."""
-    interpreter = tf.lite.Interpreter(model_content=model)
-
-    def tensors(details: dict[str, Any]) -> dict[str, Any]:
-        return {
-            name: {"dtype": np.dtype(detail["dtype"]).name, "shape": detail["shape"].tolist()}
-            for name, detail in details.items()
-        }
-
-    runners = {name: interpreter.get_signature_runner(name) for name in SIGNATURES}
-    return {
-        name: {"inputs": tensors(runner.get_input_details()), "outputs": tensors(runner.get_output_details())}
-        for name, runner in runners.items()
-    }
-
-
-def _write(path: str, data: bytes) -> None:
-    try:
-        with open(path + ".part", "wb") as file:
-            file.write(data)
-        os.replace(path + ".part", path)
-    except OSError as error:
-        raise ConversionError(f"{path} cannot be written: {error.strerror}") from error
-
-
 def main() -> None:
     """Converts, and says what to."""
-    convert(_WORKDIR.value, _OUTPUT.value, _CORPUS.value, _WINDOW.value)
+    conversion.convert(_WORKDIR.value, _OUTPUT.value, _CORPUS.value, _WINDOW.value)
 
 
 if __name__ == "__main__":

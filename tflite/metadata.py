@@ -44,7 +44,12 @@ def minimum_runtime(model: bytes) -> str:
     """The first version of TensorFlow Lite that knows every operation of a model, such as "2.1.0"."""
     tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     found = [bytes(tree.buffers[entry.buffer].data) for entry in tree.metadata if entry.name == _RUNTIME]
-    return max(version.rstrip(b"\0").decode() for version in found)
+    return max((version.rstrip(b"\0").decode() for version in found), key=numbers)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as versions are compared, "2.16.1" above "2.9.0"; an empty one is the lowest."""
+    return tuple(int(number) for number in version.split(".") if number)
 
 
 def _metadata(tree: schema.ModelT) -> bytes:

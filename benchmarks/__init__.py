@@ -1,0 +1,1 @@
+"""Every speed figure that the documentation quotes, one command each. They run from a checkout."""

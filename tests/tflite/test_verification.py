@@ -1,0 +1,71 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from s2f_tf import config
+from s2f_tf.data import synthetic
+from s2f_tf.models import trained
+from tflite import conversion, verification
+
+RUNTIMES = ("Keras", "SavedModel", "ONNX Runtime", *(f"LiteRT {variant}" for variant in conversion.VARIANTS))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Few synthetic speakers, with faces as large as the shipped weights want them."""
+    folder = str(tmp_path_factory.mktemp("corpus"))
+    shipped = config.load(trained.SHIPPED)
+    few = dataclasses.replace(shipped.synthetic, speakers=60, clips_per_speaker=1, faces_per_clip=1)
+    synthetic.write_corpus(few, shipped.data.face_size, shipped.seed + 1, folder, "wav", workers=1)
+    return folder
+
+
+def test_the_shipped_weights_converted_are_the_same_model(corpus, tmp_path):
+    conversion.convert(trained.SHIPPED, str(tmp_path), corpus)
+    command = [sys.executable, "-m", "tflite.verify", f"--models={tmp_path}", f"--corpus={corpus}", "--split=train"]
+    result = subprocess.run([*command, "--clips=40"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "40 clips of 40 speakers" in result.stdout and "Every bar is held" in result.stdout
+    rows = [line.split("|")[1].strip() for line in result.stdout.splitlines() if line.startswith("|")]
+    assert rows == ["runtime", "---", *RUNTIMES]
+
+
+def test_models_of_other_weights_are_told_from_them(tiny, tiny_models, tiny_corpus, tmp_path):
+    config.save(tiny, str(tmp_path))
+    for name in trained.NETWORKS:
+        trained.save_weights(name, trained.make(name, tiny), str(tmp_path))
+    with pytest.raises(verification.VerificationError, match="LiteRT float32: an embedding is off") as error:
+        verification.verify(str(tmp_path), tiny_models, tiny_corpus, "train", 20)
+    assert "SavedModel" not in str(error.value)  # which is made of the run that was named
+
+
+def test_too_few_speakers_are_refused(tiny_run, tiny_models, tiny_corpus):
+    with pytest.raises(verification.VerificationError, match="3 speakers in what was read of split 'train': 10 are"):
+        verification.verify(tiny_run, tiny_models, tiny_corpus, "train", 6)
+
+
+GOOD = verification.Measured(1000, (1e-6, 1e-7), (1.0, 0.001), (0.95, 0.8), (0.9, 0.7))
+
+
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("LiteRT float32", {"embedding": (2e-4, 1e-6)}, "LiteRT float32: an embedding is off by 0.0002"),
+        ("LiteRT float32", {"embedding": (float("nan"), 0.0)}, "LiteRT float32: an embedding is off by nan"),
+        ("SavedModel", {"image": (2.0, 0.001)}, "SavedModel: faces are off by 2 levels"),
+        ("ONNX Runtime", {"image": (1.0, 0.1)}, "ONNX Runtime: faces are off by 1 levels, 0.1 in the mean"),
+        ("LiteRT float16", {"image": (3.0, 0.1)}, "LiteRT float16: faces are off by 3 levels"),
+        ("LiteRT int8", {"matching": (0.95, 0.77)}, "LiteRT int8: matching at K = 10 is 3.0 points below"),
+        ("LiteRT dynamic", {"matching": (0.92, 0.8)}, "LiteRT dynamic: matching at K = 2 is 3.0 points below"),
+        ("LiteRT int8", {"size": 310}, "LiteRT int8: 31% of the size of float32, and 30% is allowed"),
+    ],
+)
+def test_each_bar_can_be_missed(name, change, message):
+    rows = {runtime: GOOD for runtime in RUNTIMES}
+    rows["LiteRT int8"] = dataclasses.replace(GOOD, size=290, embedding=(0.1, 0.01), image=(60.0, 2.0))
+    assert verification.missed_bars(rows) == []
+    rows[name] = dataclasses.replace(rows[name], **change)
+    (missed,) = verification.missed_bars(rows)
+    assert missed.startswith(message)

@@ -1,0 +1,153 @@
+"""A trained run as TFLite models of built-in operations alone, which the runtime that the app bundles can run."""
+
+import dataclasses
+import os
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.lite.tools import flatbuffer_utils
+
+from s2f_tf import saved_model
+from s2f_tf.config import SAMPLE_RATE, Config
+from s2f_tf.data import reader, synthetic
+from s2f_tf.errors import UserError
+from s2f_tf.latent import z_from_seed
+from tflite import description, metadata, quantisation
+from tflite.window import loudest_window
+
+VARIANTS = ("float32", "float16", "dynamic", "int8")
+BUNDLED_RUNTIME = "2.16.1"  # of org.tensorflow:tensorflow-lite, which the Android app bundles
+
+WINDOW_SECONDS = 3.0
+_CALIBRATION_CLIPS = 100
+
+
+class ConversionError(UserError):
+    """A run that cannot be converted, or models that cannot be written; the message says why."""
+
+
+def convert(workdir: str, output: str, corpus: str | None = None, window_seconds: float | None = None) -> None:
+    """Writes every variant to `output`, and last `s2f.json`, each aside and then renamed.
+
+    Args:
+        workdir: a trained run.
+        output: made where it does not exist.
+        corpus: a folder of clips, of which some of the training calibrate int8; None makes synthetic ones.
+        window_seconds: length of the window; None takes the usual one.
+
+    Raises:
+        UserError: where weights, corpus or `output` cannot be used, or a model needs what no phone has.
+    """
+    signatures = saved_model.Signatures(workdir)
+    config = signatures.config
+    window = round((window_seconds or max(WINDOW_SECONDS, config.data.window_seconds)) * SAMPLE_RATE)
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise ConversionError(f"--output={output} cannot be made: {error.strerror}") from error
+    with tempfile.TemporaryDirectory() as scratch:
+        source, folder = os.path.join(scratch, "saved_model"), corpus or os.path.join(scratch, "corpus")
+        if corpus is None:
+            _write_training_speakers(config, folder)
+        samples = _calibration_samples(signatures, reader.Corpus(folder), window)
+        _write_fixed_shapes(signatures, window, source)
+        models: dict[str, bytes] = {}
+        for variant in VARIANTS:
+            converted = _converted(variant, source, samples, models.get("float32"))
+            models[variant] = metadata.describe(converted)
+            require_built_in(models[variant], variant)
+            print(f"{description.file_name(variant)}: {len(models[variant]) / 1e6:.2f} MB", flush=True)
+    for variant, model in models.items():
+        _write(os.path.join(output, description.file_name(variant)), model)
+    _write(os.path.join(output, description.NAME), description.make(config, window, models).encode())
+
+
+def _write_training_speakers(config: Config, folder: str) -> None:
+    """The first speakers of the run's synthetic corpus, one clip of each; a fifth of them is not for training."""
+    few = dataclasses.replace(
+        config.synthetic, speakers=_CALIBRATION_CLIPS * 5 // 4, clips_per_speaker=1, faces_per_clip=1
+    )
+    synthetic.write_corpus(few, config.data.face_size, config.seed, folder, "wav")
+
+
+def _calibration_samples(
+    signatures: saved_model.Signatures, corpus: reader.Corpus, window: int
+) -> quantisation.Samples:
+    """Inputs of both signatures, from voices of training speakers."""
+    clips = reader.clips(corpus, "train", signatures.config.data.face_size, limit=_CALIBRATION_CLIPS)
+    waveforms = [loudest_window(clip.waveform, window)[None] for clip in clips]
+    embeddings = [signatures.speech_encoder(waveform, training=False).numpy() for waveform in waveforms]
+    z = z_from_seed(np.arange(len(waveforms)), signatures.generator.z_size).numpy()
+    return [
+        sample
+        for i, (waveform, embedding) in enumerate(zip(waveforms, embeddings, strict=True))
+        for sample in (
+            ("embed_speech", {"waveform": waveform}),
+            ("generate", {"embedding": embedding, "z": z[i : i + 1]}),
+        )
+    ]
+
+
+def _write_fixed_shapes(signatures: saved_model.Signatures, window: int, folder: str) -> None:
+    """A SavedModel of what a device runs, for one voice and one face at a time."""
+    draw = signatures.endpoints()["generate_from_embedding"].python_function
+
+    @tf.function(input_signature=[tf.TensorSpec([1, window], tf.float32, name="waveform")])
+    def embed_speech(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": signatures.speech_encoder(waveform, training=False)}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([1, signatures.config.embedding_size], tf.float32, name="embedding"),
+            tf.TensorSpec([1, signatures.generator.z_size], tf.float32, name="z"),
+        ]
+    )
+    def generate(embedding: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        return draw(embedding, z)
+
+    # A tf.Module would not see Keras's variables, and the model would answer NaN.
+    archive = keras.export.ExportArchive()
+    archive.track(signatures.speech_encoder)
+    archive.track(signatures.generator)
+    archive.add_endpoint("embed_speech", embed_speech)
+    archive.add_endpoint("generate", generate)
+    archive.write_out(folder, verbose=False)
+
+
+def _converted(variant: str, source: str, samples: quantisation.Samples, float_model: bytes | None) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=list(description.SIGNATURES))
+    if variant == "int8":
+        return quantisation.int8(converter, samples, float_model)
+    if variant != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        # Else its dense layers would need TensorFlow Lite 2.17.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if variant == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def require_built_in(model: bytes, variant: str) -> None:
+    """Raises `ConversionError` unless the runtime that the app bundles has every operation of a model."""
+    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+    name, needed = description.file_name(variant), metadata.minimum_runtime(model)
+    foreign = [code.customCode for code in tree.operatorCodes if code.builtinCode == schema.BuiltinOperator.CUSTOM]
+    if foreign:
+        raise ConversionError(f"{name} would need {foreign}, which are not built into TensorFlow Lite")
+    if metadata.numbers(needed) > metadata.numbers(BUNDLED_RUNTIME):
+        raise ConversionError(
+            f"{name} would need TensorFlow Lite {needed}, and the app bundles {BUNDLED_RUNTIME}: "
+            f"convert with an older TensorFlow than {tf.__version__}"
+        )
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        with open(path + ".part", "wb") as file:
+            file.write(data)
+        os.replace(path + ".part", path)
+    except OSError as error:
+        raise ConversionError(f"{path} cannot be written: {error.strerror}") from error
