@@ -12,6 +12,8 @@ import tempfile
 import s2f_tf
 from s2f_tf.errors import UserError
 
+_PACKAGE = pathlib.Path(s2f_tf.__file__).resolve().parent
+
 
 def base_path() -> str:
     """The folder of its versions, below the user's cache. Raises `UserError` where it cannot be made."""
@@ -25,7 +27,7 @@ def base_path() -> str:
         with tempfile.TemporaryDirectory(dir=cache) as aside:
             # In a process of its own, so that the server holds no Keras.
             command = [sys.executable, "-m", "s2f_tf.export", f"--output={aside}/demo"]
-            result = subprocess.run(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            result = subprocess.run(command, cwd=_PACKAGE.parent, capture_output=True, text=True)
             if result.returncode:
                 raise UserError(f"the weights in the package cannot be exported: {result.stderr.strip()}")
             with contextlib.suppress(FileExistsError, NotADirectoryError):  # another server was quicker
@@ -39,7 +41,6 @@ def base_path() -> str:
 def _fingerprint() -> str:
     """Of everything that an export depends on."""
     digest = hashlib.sha256(importlib.metadata.version("tensorflow").encode())
-    package = pathlib.Path(s2f_tf.__file__).parent
-    for path in sorted([*package.rglob("*.py"), *package.glob("pretrained/**/*.*"), *package.glob("*.md")]):
-        digest.update(str(path.relative_to(package)).encode() + path.read_bytes())
+    for path in sorted([*_PACKAGE.rglob("*.py"), *_PACKAGE.glob("pretrained/**/*.*"), *_PACKAGE.glob("*.md")]):
+        digest.update(str(path.relative_to(_PACKAGE)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
