@@ -51,6 +51,7 @@ setup(
             "grpcio-health-checking>=1.60",
             "aiohttp>=3.9,<4",
             "prometheus-client>=0.20",
+            "requests>=2.31",
         ],
         "tflite": ["ai-edge-litert>=2.0"],
         # onnx 1.19 and later do not import beside the ml_dtypes of TensorFlow 2.17: it wants onnx<1.19.

@@ -1,17 +1,17 @@
 """`python -m s2f_tf.generate`: draws faces that could belong to a voice."""
 
-import math
 import os
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
 from s2f_tf import command
 from s2f_tf.data import audio
 from s2f_tf.errors import UserError
 from s2f_tf.evaluation import figures
-from s2f_tf.latent import z_from_seed
 from s2f_tf.models import trained
+from s2f_tf.saved_model import Signatures
 
 _VOICE = flags.DEFINE_string("voice", None, "sound file of a voice, half a second or longer", required=True)
 _OUT = flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
@@ -22,33 +22,25 @@ _WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by defa
 
 
 def main() -> None:
-    """Reads a voice, draws its faces and writes them."""
+    """Reads a voice, draws its faces by the graph that is exported, and writes them."""
     stem, extension = os.path.splitext(_OUT.value)
     if extension.lower() != ".png":
         raise UserError(f"--out={_OUT.value} must end in .png")
-    waveform = audio.read_sound(_VOICE.value)
-    speech_encoder, generator = (trained.load_network(name, _WORKDIR.value) for name in ("speech_encoder", "generator"))
-    z = z_from_seed(np.arange(_SEED.value, _SEED.value + _FACES.value), generator.z_size).numpy()
-    voice = speech_encoder(waveform[None], training=False).numpy()
-    faces = figures.draw_faces(generator, voice, z)[0]
+    wav = audio.read_voice(_VOICE.value)
+    draw = Signatures(_WORKDIR.value).endpoints()["serving_default"]
+    seeds = np.arange(_SEED.value, _SEED.value + _FACES.value)
+    encoded = draw(tf.fill([len(seeds)], wav), tf.constant(seeds, tf.int64))["png_bytes"]
+    faces = np.stack([tf.io.decode_png(face, channels=3).numpy() for face in encoded])
     if _SEPARATE.value:
-        pictures = {f"{stem}-{i}{extension}": figures.to_uint8(face) for i, face in enumerate(faces, 1)}
+        pictures = {f"{stem}-{i}{extension}": face for i, face in enumerate(faces, 1)}
     else:
-        pictures = {_OUT.value: _grid(faces)}
+        pictures = {_OUT.value: figures.near_square(faces)}
     for path, picture in pictures.items():
         try:
             figures.save_png(picture, path)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}") from error
         print(path)
-
-
-def _grid(faces: np.ndarray) -> np.ndarray:
-    """As near to a square as it gets, wider than high; places left over are white."""
-    columns = math.ceil(math.sqrt(len(faces)))
-    rows = math.ceil(len(faces) / columns)
-    white = np.ones((rows * columns - len(faces), *faces.shape[1:]), faces.dtype)
-    return figures.tile(np.concatenate([faces, white]).reshape(rows, columns, *faces.shape[1:]))
 
 
 def run() -> None:

@@ -3,17 +3,15 @@
 The first run of each signature takes many times as long as the next, since TensorFlow optimises its graph then.
 """
 
-import io
 import os
 from collections.abc import Mapping
 
 import numpy as np
-import soundfile
 import tensorflow as tf
 from absl import logging
 
-from s2f_tf.config import SAMPLE_RATE, Config
-from s2f_tf.data import synthetic
+from s2f_tf.config import Config
+from s2f_tf.data import audio, synthetic
 from s2f_tf.latent import z_from_seed
 
 FILE = "tf_serving_warmup_requests"  # in `assets.extra`; the name is TensorFlow Serving's
@@ -41,13 +39,13 @@ def write_requests(config: Config, folder: str) -> None:
 
 def _requests(config: Config) -> list[tuple[str, Mapping[str, np.ndarray | list[bytes] | bytes]]]:
     clip = synthetic.make_clip(config.synthetic, config.data.face_size, seed=0, speaker=0, clip=0)
-    wav, seed = _wav(clip.waveform, SAMPLE_RATE), np.array([1])
+    wav, seed = audio.encode_wav(clip.waveform), np.array([1])
     z = z_from_seed(seed, config.generator.z_size).numpy()
     return [
         ("serving_default", {"wav_bytes": [wav], "seed": seed}),
         (
             "serving_default",
-            {"wav_bytes": [_wav(np.resize(clip.waveform, 44_100), 44_100)], "seed": seed},
+            {"wav_bytes": [audio.encode_wav(np.resize(clip.waveform, 44_100), 44_100)], "seed": seed},
         ),  # is resampled
         ("generate", {"waveform": clip.waveform[None], "z": z}),
         ("generate_from_embedding", {"embedding": np.eye(1, config.embedding_size, dtype=np.float32), "z": z}),
@@ -55,9 +53,3 @@ def _requests(config: Config) -> list[tuple[str, Mapping[str, np.ndarray | list[
         ("embed_face", {"jpeg_bytes": [clip.faces[0]]}),
         ("match", {"wav_bytes": wav, "jpeg_bytes": list(clip.faces)}),
     ]
-
-
-def _wav(waveform: np.ndarray, rate: int) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, waveform, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()

@@ -15,7 +15,7 @@ from s2f_tf.models import trained
 def workdir(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config.save(tiny, folder)
-    for name in ("speech_encoder", "generator"):
+    for name in ("speech_encoder", "face_encoder", "generator"):
         trained.save_weights(name, trained.make(name, tiny), str(folder))
     return folder
 

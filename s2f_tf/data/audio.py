@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import os
 import struct
 import warnings
@@ -9,7 +10,9 @@ from typing import BinaryIO
 
 import av
 import numpy as np
+import soundfile
 import tensorflow as tf
+from absl import logging
 
 from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, DataConfig
 from s2f_tf.data.clip import CorpusError
@@ -70,6 +73,28 @@ def read_sound(path: str) -> np.ndarray:
     if np.abs(waveform).max() < _SILENCE:
         raise SoundError(f"{path} is silent: it is nowhere louder than -80 dBFS")
     return waveform
+
+
+def encode_wav(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
+    """A 16-bit mono WAV file of a waveform, float [S]; what is beyond [-1, 1) is cut off.
+
+    `decode_wav_bytes` gives back what it holds to the bit, which a file's own rounding would not.
+    """
+    samples = np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def read_voice(path: str) -> bytes:
+    """A sound file as an exported model takes it: 16-bit WAV, mono, 16 kHz; of a longer one the first `MAX_SECONDS`.
+
+    Raises `SoundError`, as `read_sound` does.
+    """
+    waveform, most = read_sound(path), int(MAX_SECONDS * SAMPLE_RATE)
+    if len(waveform) > most:
+        logging.warning("%s: only the first %g s are listened to", path, MAX_SECONDS)
+    return encode_wav(waveform[:most])
 
 
 @functools.cache

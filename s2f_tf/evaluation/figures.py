@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import os
 
 import keras
@@ -65,6 +66,16 @@ def tile(faces: np.ndarray) -> np.ndarray:
     """A grid of faces, [R, C, H, W, 3] in [-1, 1], as one picture, uint8 [R H, C W, 3]."""
     rows, columns, height, width, _ = faces.shape
     return to_uint8(faces).transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+
+
+def near_square(faces: np.ndarray) -> np.ndarray:
+    """Faces, uint8 [N, H, W, 3], as one picture, as near to a square as it gets, wider than high; the rest is white."""
+    columns = math.ceil(math.sqrt(len(faces)))
+    rows = math.ceil(len(faces) / columns)
+    count, height, width, _ = faces.shape
+    white = np.full((rows * columns - count, height, width, 3), 255, np.uint8)
+    grid = np.concatenate([faces, white]).reshape(rows, columns, height, width, 3)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
 
 
 def held_out_grid(generator: keras.Model, examples: HeldOut, faces: int = 6) -> np.ndarray:

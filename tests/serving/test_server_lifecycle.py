@@ -1,5 +1,7 @@
 import concurrent.futures
 import datetime
+import operator
+import signal
 import time
 
 import grpc
@@ -13,6 +15,9 @@ from google.protobuf import text_format
 from grpc import StatusCode
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc, prediction_service_pb2_grpc
 from test_server_grpc import TIMEOUT, predict_request, spec
+
+from s2f_tf.errors import UserError
+from serving.client import GrpcClient, RestClient, ServerError, Tls
 
 MODELS = 'model_config_list {{ config {{ name: "{}" base_path: "{}" model_platform: "tensorflow" }} }}'
 
@@ -60,6 +65,8 @@ def server(start_server, half_plus, tmp_path_factory):
     server.folder, server.root = folder, root
     client_key, client_cert = pem(*certificate("client", authority))
     server.credentials = grpc.ssl_channel_credentials(root, client_key, client_cert)
+    for name, text in (("root.pem", root), ("client.key", client_key), ("client.pem", client_cert)):
+        (folder / name).write_bytes(text)
     return server
 
 
@@ -105,6 +112,17 @@ def test_only_clients_that_the_authority_has_signed_are_let_in(server, channel):
     with grpc.insecure_channel(server.target) as other, pytest.raises(grpc.RpcError):
         predict(other)
     assert predict(channel) == (1, 3.0)
+
+
+def test_the_client_library_speaks_mutual_tls(server):
+    tls = Tls(*(str(server.folder / name) for name in ("root.pem", "client.pem", "client.key")))
+    with GrpcClient(server.target, tls, model_name="half", version=1) as client:
+        assert client.predict("serving_default", {"x": [2.0]}) == {"y": [3.0]}
+    trusting = Tls(str(server.folder / "root.pem"))
+    with GrpcClient(server.target, trusting, deadline=0.5) as client, pytest.raises(ServerError, match="UNAVAILABLE"):
+        client.predict("serving_default", {"x": [2.0]})
+    with pytest.raises(UserError, match="absent.pem cannot be read"):
+        GrpcClient(server.target, Tls("absent.pem"))
 
 
 def test_versions_are_swapped_without_a_failed_request(server, channel, half_plus):
@@ -184,3 +202,30 @@ def test_what_was_asked_before_sigterm_is_answered(start_server, demo, voice):
         server.process.terminate()
         assert all(len(one.result().outputs["png_bytes"].string_val) == 8 for one in asked)
     assert server.process.wait(60) == 0
+
+
+def test_clients_that_retry_lose_nothing_when_the_server_is_killed(start_server, half_plus, tmp_path):
+    half_plus(tmp_path / "1")
+    server = start_server(f"--model_base_path={tmp_path}")
+    stop, answers = [], [0, 0, 0]
+
+    def ask(place, client):
+        with client:
+            while not stop:
+                assert client.predict("serving_default", {"x": [2.0]})["y"] == [3.0]
+                answers[place] += 1
+
+    model = {"model_name": "default", "deadline": 60.0}
+    clients = [GrpcClient(server.target, **model), RestClient(server.url, **model), GrpcClient(server.target, **model)]
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+        asked = [pool.submit(ask, place, client) for place, client in enumerate(clients)]
+        try:
+            eventually(lambda: all(answers))
+            server.stop(signal.SIGKILL)
+            before = list(answers)
+            server.start()
+            eventually(lambda: any(one.done() for one in asked) or all(map(operator.gt, answers, before)))
+        finally:
+            stop.append(True)
+        for one in asked:
+            one.result()

@@ -1,0 +1,296 @@
+"""A client of TensorFlow Serving, or of the embedded server: `python -m serving.client` draws faces for a voice."""
+
+import base64
+import dataclasses
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+import requests
+import tensorflow as tf
+from absl import flags
+from google.protobuf import wrappers_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from s2f_tf import command
+from s2f_tf.data import audio
+from s2f_tf.errors import UserError
+from s2f_tf.evaluation import figures
+
+_TARGET = flags.DEFINE_string("target", None, "host:port of the server; by default localhost:8500, or :8501 for REST")
+_REST = flags.DEFINE_boolean("rest", False, "speak REST instead of gRPC")
+_VOICE = flags.DEFINE_string("voice", None, "sound file of a voice, half a second or longer", required=True)
+_OUT = flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
+_FACES = flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
+_SEED = flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
+_MODEL = flags.DEFINE_string("model_name", "s2f", "name of the model")
+_VERSION = flags.DEFINE_integer("model_version", None, "by default the latest that serves", lower_bound=0)
+_LABEL = flags.DEFINE_string("model_version_label", None, "instead of a version, as in 'canary'")
+_DEADLINE = flags.DEFINE_float("deadline", 30.0, "seconds for each request, retries and all", lower_bound=0.001)
+_TLS = flags.DEFINE_boolean("tls", False, "speak TLS; given by the three flags below as well")
+_CA = flags.DEFINE_string("ca_file", None, "PEM file of those who may vouch for the server, instead of the system's")
+_CERT = flags.DEFINE_string("client_cert_file", None, "PEM file, for a server that asks clients who they are")
+_KEY = flags.DEFINE_string("client_key_file", None, "PEM file of that certificate's key")
+
+_AT_A_TIME = 16  # faces in one request
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0  # seconds before a retry
+
+
+class ServerError(UserError):
+    """A request that the server did not answer.
+
+    Attributes:
+        code: the gRPC status; for REST, what the HTTP status stands for.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+
+
+@dataclasses.dataclass(frozen=True)
+class Tls:
+    """Certificates.
+
+    Attributes:
+        ca_file: PEM file of whom to trust; None for the system's.
+        cert_file: PEM file of the client's own certificate, for mutual TLS.
+        key_file: PEM file of its key.
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+class Client:
+    """What is common to both transports: the signatures of the model, and retries.
+
+    Only UNAVAILABLE is tried again, with waits that double and are drawn at random, until the deadline: such a request
+    was refused or lost, and drawing a face twice does no harm. Safe to use from many threads.
+    """
+
+    def __init__(
+        self, model_name: str = "s2f", version: int | None = None, label: str | None = None, deadline: float = 30.0
+    ) -> None:
+        """Of a model; `version` and `label` exclude each other. `deadline` in seconds holds for each request."""
+        if version is not None and label is not None:
+            raise UserError("a model is named by its version or by a label, not by both")
+        self.model_name, self.version, self.label, self.deadline = model_name, version, label, deadline
+
+    def predict(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Calls a signature of the model with named inputs: numbers, bytes, or lists or arrays of them.
+
+        Raises `ServerError`.
+        """
+        end, wait = time.monotonic() + self.deadline, _FIRST_WAIT
+        while True:
+            try:
+                return self._predict(signature, inputs, max(end - time.monotonic(), 1e-3))
+            except ServerError as error:
+                pause = random.uniform(wait / 2, wait)
+                if error.code != grpc.StatusCode.UNAVAILABLE or time.monotonic() + pause >= end:
+                    raise
+            time.sleep(pause)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _predict(self, signature: str, inputs: Mapping[str, Any], seconds: float) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+    def draw(self, wav: bytes, seeds: Sequence[int]) -> list[bytes]:
+        """A PNG for each seed, drawn from a voice: a 16-bit WAV file of 0.5 to 30 s."""
+        pictures: list[bytes] = []
+        for start in range(0, len(seeds), _AT_A_TIME):
+            part = np.array(seeds[start : start + _AT_A_TIME], np.int64)
+            pictures += list(
+                self.predict("serving_default", {"wav_bytes": [wav] * len(part), "seed": part})["png_bytes"]
+            )
+        return pictures
+
+    def embed_speech(self, wav: bytes) -> np.ndarray:
+        """A voice's embedding, float32 [E], of unit length."""
+        return self.predict("embed_speech", {"wav_bytes": [wav]})["embedding"][0]
+
+    def embed_face(self, jpeg: bytes) -> np.ndarray:
+        """A face's embedding, float32 [E], of unit length."""
+        return self.predict("embed_face", {"jpeg_bytes": [jpeg]})["embedding"][0]
+
+    def generate(self, embedding: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Faces, uint8 [B, H, W, 3], of embeddings [B, E] and z [B, Z]."""
+        inputs = {"embedding": np.asarray(embedding, np.float32), "z": np.asarray(z, np.float32)}
+        return self.predict("generate_from_embedding", inputs)["image"].astype(np.uint8)
+
+    def match(self, wav: bytes, jpegs: Sequence[bytes]) -> np.ndarray:
+        """How likely each face, JPEG or PNG, is the voice's, float32 [K]; they sum to one."""
+        return self.predict("match", {"wav_bytes": wav, "jpeg_bytes": list(jpegs)})["probability"]
+
+
+class GrpcClient(Client):
+    """Over gRPC, as in `with GrpcClient("localhost:8500") as client: client.draw(wav, [1, 2, 3])`."""
+
+    def __init__(self, target: str = "localhost:8500", tls: Tls | None = None, **model: Any) -> None:
+        """`target` is host:port or unix:path; the rest is `Client`'s. Raises `UserError` where a PEM file is unread."""
+        super().__init__(**model)
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_reconnect_backoff_ms", 1000)]
+        if tls:
+            credentials = grpc.ssl_channel_credentials(*map(_read, (tls.ca_file, tls.key_file, tls.cert_file)))
+            self._channel = grpc.secure_channel(target, credentials, options)
+        else:
+            self._channel = grpc.insecure_channel(target, options)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+
+    def __enter__(self) -> "GrpcClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def _predict(self, signature: str, inputs: Mapping[str, Any], seconds: float) -> dict[str, np.ndarray]:
+        request = predict_pb2.PredictRequest()
+        spec = request.model_spec
+        spec.name, spec.signature_name = self.model_name, signature
+        if self.version is not None:
+            spec.version.CopyFrom(wrappers_pb2.Int64Value(value=self.version))
+        if self.label is not None:
+            spec.version_label = self.label
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        try:
+            outputs = self._stub.Predict(request, timeout=seconds).outputs
+        except grpc.RpcError as error:
+            raise ServerError(error.code(), error.details()) from error
+        return {name: tf.make_ndarray(value) for name, value in outputs.items()}
+
+
+class RestClient(Client):
+    """Over REST, as in `with RestClient("http://localhost:8501") as client: client.draw(wav, [1, 2, 3])`."""
+
+    def __init__(self, url: str = "http://localhost:8501", tls: Tls | None = None, **model: Any) -> None:
+        """`url` without a path; the rest is `Client`'s. Many proxies speak TLS for a server that does not."""
+        super().__init__(**model)
+        place = f"/v1/models/{self.model_name}"
+        if self.version is not None:
+            place += f"/versions/{self.version}"
+        if self.label is not None:
+            place += f"/labels/{self.label}"
+        self._url, self._signatures = f"{url.rstrip('/')}{place}", {}
+        self._session = requests.Session()
+        if tls:
+            for path in filter(None, dataclasses.astuple(tls)):
+                _read(path)
+            self._session.verify = tls.ca_file or True
+            self._session.cert = (tls.cert_file, tls.key_file) if tls.cert_file else None
+
+    def __enter__(self) -> "RestClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def _predict(self, signature: str, inputs: Mapping[str, Any], seconds: float) -> dict[str, np.ndarray]:
+        body = {"signature_name": signature, "inputs": {name: _to_json(value) for name, value in inputs.items()}}
+        outputs = self._ask("POST", f"{self._url}:predict", seconds, json=body)["outputs"]
+        if not isinstance(outputs, dict):  # a bare value where the signature has one output, whose name is not said
+            outputs = {self._only_output(signature, seconds): outputs}
+        return {name: _from_json(value) for name, value in outputs.items()}
+
+    def _only_output(self, signature: str, seconds: float) -> str:
+        if not self._signatures:
+            metadata = self._ask("GET", f"{self._url}/metadata", seconds)["metadata"]
+            self._signatures = metadata["signature_def"]["signature_def"]
+        return next(iter(self._signatures[signature]["outputs"]))
+
+    def _ask(self, method: str, url: str, seconds: float, **body: Any) -> dict[str, Any]:
+        try:
+            response = self._session.request(method, url, timeout=seconds, **body)
+        except requests.Timeout as error:
+            raise ServerError(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {seconds:.3g} s") from error
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            raise ServerError(grpc.StatusCode.UNAVAILABLE, f"{url}: {error}") from error
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise ServerError(grpc.StatusCode.UNKNOWN, f"{url}: {error}") from error
+        try:
+            answer = response.json()
+        except requests.JSONDecodeError:
+            answer = {"error": f"{url} answers with {response.status_code} and no JSON: {response.text[:200]}"}
+        if response.status_code != 200 or "error" in answer:
+            raise ServerError(_CODES.get(response.status_code, grpc.StatusCode.UNKNOWN), answer.get("error", answer))
+        return answer
+
+
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    501: grpc.StatusCode.UNIMPLEMENTED,
+    502: grpc.StatusCode.UNAVAILABLE,  # of a proxy whose server is away
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, list):
+        return [_to_json(element) for element in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _from_json(value: Any) -> np.ndarray:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return np.array([base64.b64decode(element["b64"]) for element in value], object)
+    values = np.array(value)
+    return values.astype(np.float32) if values.dtype == np.float64 else values
+
+
+def _read(path: str | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _connect() -> GrpcClient | RestClient:
+    tls = Tls(_CA.value, _CERT.value, _KEY.value)
+    if (tls.cert_file is None) != (tls.key_file is None):
+        raise UserError("--client_cert_file and --client_key_file go together")
+    with_tls = tls if _TLS.value or tls != Tls() else None
+    model = {
+        "model_name": _MODEL.value,
+        "version": _VERSION.value,
+        "label": _LABEL.value,
+        "deadline": _DEADLINE.value,
+    }
+    if not _REST.value:
+        return GrpcClient(_TARGET.value or "localhost:8500", with_tls, **model)
+    place = _TARGET.value or "localhost:8501"
+    url = place if "://" in place else f"{'https' if with_tls else 'http'}://{place}"
+    return RestClient(url, with_tls, **model)
+
+
+def main() -> None:
+    """Sends a voice, and writes the faces that come back as one picture."""
+    if os.path.splitext(_OUT.value)[1].lower() != ".png":
+        raise UserError(f"--out={_OUT.value} must end in .png")
+    wav = audio.read_voice(_VOICE.value)
+    with _connect() as client:
+        pictures = client.draw(wav, range(_SEED.value, _SEED.value + _FACES.value))
+    faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in pictures])
+    try:
+        figures.save_png(figures.near_square(faces), _OUT.value)
+    except OSError as error:
+        raise UserError(f"{_OUT.value} cannot be written: {error.strerror}") from error
+    print(_OUT.value)
+
+
+if __name__ == "__main__":
+    command.run(main)

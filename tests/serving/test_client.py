@@ -1,0 +1,143 @@
+import concurrent.futures
+import io
+import subprocess
+import sys
+import time
+
+import grpc
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from s2f_tf.errors import UserError
+from serving.client import GrpcClient, RestClient, ServerError
+
+
+@pytest.fixture(scope="module", params=[GrpcClient, RestClient])
+def client(request, conformance):
+    with request.param(conformance.target if request.param is GrpcClient else conformance.url) as client:
+        yield client
+
+
+def run(module, *flags):
+    return subprocess.run([sys.executable, "-m", module, *map(str, flags)], capture_output=True, text=True)
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+@pytest.mark.parametrize("flags", [["--target={grpc}"], ["--rest", "--target={rest}"]])
+def test_the_command_draws_what_generate_draws_to_the_bit(conformance, flags, tmp_path):
+    voice = tmp_path / "voice.flac"  # stereo, 24 bits and another rate: it is converted on the client
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (60_000, 2))
+    soundfile.write(voice, np.cumsum(noise, axis=0) * 0.05, 44_100, subtype="PCM_24")
+    flags = [flag.format(grpc=conformance.target, rest=f"localhost:{conformance.rest_port}") for flag in flags]
+    common = [f"--voice={voice}", "--faces=5", "--seed=3"]
+    sent = run("serving.client", *flags, *common, f"--out={tmp_path}/served.png")
+    assert (sent.returncode, sent.stdout.split()) == (0, [f"{tmp_path}/served.png"]), sent.stderr
+    assert run("s2f_tf.generate", *common, f"--out={tmp_path}/drawn.png").returncode == 0
+    np.testing.assert_array_equal(pixels(tmp_path / "served.png"), pixels(tmp_path / "drawn.png"))
+
+
+def test_every_signature_answers(client, voice):
+    pictures = client.draw(voice(), range(18))  # more than go into one request
+    sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
+    assert len(pictures) == 18 and len(sizes) == 1
+    voice_embedding, face_embedding = client.embed_speech(voice()), client.embed_face(pictures[0])
+    assert np.linalg.norm(voice_embedding) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(face_embedding) == pytest.approx(1, abs=1e-5)
+    z = np.random.default_rng(0).standard_normal((2, 32))
+    faces = client.generate(np.stack([voice_embedding] * 2), z)
+    assert faces.shape == (2, *sizes.pop(), 3) and faces.dtype == np.uint8
+    np.testing.assert_array_equal(client.generate(voice_embedding[None], z[1:])[0], faces[1])
+    probability = client.match(voice(), pictures[:3])
+    assert probability.shape == (3,) and probability.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_errors_carry_the_servers_code_and_words(client):
+    with pytest.raises(ServerError, match="INVALID_ARGUMENT: .*WAV") as error:
+        client.draw(b"no sound", [1])
+    assert error.value.code == grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "model, served", [({"version": 2}, 4), ({"label": "stable"}, 3), ({"label": "canary"}, 4), ({}, 4)]
+)
+def test_a_version_or_a_label_is_chosen(conformance, model, served):
+    for client in (
+        GrpcClient(conformance.target, model_name="half", **model),
+        RestClient(conformance.url, model_name="half", **model),
+    ):
+        with client:
+            assert client.predict("serving_default", {"x": [2.0]}) == {"y": [served]}
+            assert set(client.predict("both", {"x": [2.0]})) == {"y", "words_bytes"}
+
+
+def test_a_version_and_a_label_exclude_each_other():
+    with pytest.raises(UserError, match="not by both"):
+        GrpcClient(version=1, label="stable")
+
+
+class Unsteady(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Fails a few times, then answers."""
+
+    def __init__(self, failures, code):
+        self.failures, self.code, self.asked = failures, code, 0
+
+    def Predict(self, request, context):  # noqa: N802
+        self.asked += 1
+        if self.asked <= self.failures:
+            context.abort(self.code, "not now")
+        return predict_pb2.PredictResponse()
+
+
+@pytest.mark.parametrize(
+    "code, failures, asked",
+    [("UNAVAILABLE", 3, 4), ("RESOURCE_EXHAUSTED", 3, 1), ("INVALID_ARGUMENT", 3, 1), ("INTERNAL", 3, 1)],
+)
+def test_only_unavailable_is_tried_again(code, failures, asked):
+    service = Unsteady(failures, grpc.StatusCode[code])
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    with GrpcClient(f"localhost:{port}") as client:
+        if asked > failures:
+            assert client.predict("serving_default", {}) == {}
+        else:
+            with pytest.raises(ServerError, match=f"{code}: not now"):
+                client.predict("serving_default", {})
+    assert service.asked == asked
+    server.stop(None)
+
+
+@pytest.mark.parametrize("client", [GrpcClient, RestClient])
+def test_the_deadline_ends_the_retries(client):
+    place = "localhost:9" if client is GrpcClient else "http://localhost:9"
+    start = time.monotonic()
+    with client(place, deadline=0.5) as absent, pytest.raises(ServerError) as error:
+        absent.embed_speech(b"")
+    assert error.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--voice=absent.wav"], "error: absent.wav does not exist"),
+        (["--voice=absent.wav", "--out=faces.jpg"], "error: --out=faces.jpg must end in .png"),
+        (["--voice={voice}", "--client_cert_file=a.pem"], "--client_cert_file and --client_key_file go together"),
+        (["--voice={voice}", "--ca_file=absent.pem"], "error: absent.pem cannot be read"),
+        (["--voice={voice}", "--target=localhost:9", "--deadline=0.2"], "error: UNAVAILABLE: "),
+        (["--voice={voice}", "--rest", "--target=localhost:9", "--deadline=0.2"], "error: UNAVAILABLE: "),
+    ],
+)
+def test_bad_input_is_refused_with_a_message(flags, message, voice, tmp_path):
+    (tmp_path / "voice.wav").write_bytes(voice())
+    result = run("serving.client", *(flag.format(voice=tmp_path / "voice.wav") for flag in flags))
+    assert result.returncode == 1
+    assert message in result.stderr and "Traceback" not in result.stderr
