@@ -10,7 +10,7 @@ class RequestError(Exception):
     """What a client is told. The codes are gRPC's, which are TensorFlow's too."""
 
     def __init__(self, code: StatusCode, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # all of it, so that it comes whole out of another process
         self.code = code
         self.message = message
 

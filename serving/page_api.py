@@ -1,5 +1,6 @@
-"""What the page needs beside the REST API: its own files, and what the model is."""
+"""What the page needs beside the REST API: its own files, what the model is, and the faces in a photograph."""
 
+import base64
 import os
 
 from aiohttp import web
@@ -9,7 +10,8 @@ from tensorflow_serving.apis import model_pb2
 from s2f_tf import config
 from s2f_tf.config import ConfigError
 from serving.errors import RequestError
-from serving.rest_api import error_response
+from serving.photographs import MAX_BYTES, Photographs
+from serving.rest_api import error_response, read
 from serving.service import Service
 
 FOLDER = os.path.join(os.path.dirname(__file__), "page")
@@ -26,14 +28,16 @@ _HEADERS = {
 
 
 class PageApi:
-    """`/` and the files beside it, and `/info`. The page shows the first of the models."""
+    """`/` and the files beside it, `/info` and `/faces`. The page shows the first of the models."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, photographs: Photographs) -> None:
         self._service = service
+        self._photographs = photographs
 
     def add_to(self, application: web.Application) -> None:
         """Takes its paths; no path that anything else has taken."""
         application.router.add_get("/info", self._info)
+        application.router.add_post("/faces", self._faces)
         if os.path.isdir(FOLDER):
             application.router.add_get("/", self._index)
             application.router.add_static("/", FOLDER)
@@ -63,6 +67,15 @@ class PageApi:
                 "min_seconds": config.MIN_SECONDS,
                 "max_seconds": config.MAX_SECONDS,
             }
+        )
+
+    async def _faces(self, request: web.Request) -> web.Response:
+        try:
+            found = await self._photographs.faces(await read(request, MAX_BYTES))
+        except Exception as error:
+            return error_response(error)
+        return web.json_response(
+            {"faces": [{"jpeg_b64": base64.b64encode(face.jpeg).decode(), "box": face.box} for face in found]}
         )
 
 

@@ -21,6 +21,7 @@ from serving.errors import RequestError
 from serving.grpc_api import add_to_server
 from serving.models import Models
 from serving.page_api import PageApi
+from serving.photographs import Photographs
 from serving.rest_api import RestApi
 from serving.servable import Servable, session_config
 from serving.service import Service
@@ -183,7 +184,9 @@ async def _listen_rest(stack: contextlib.AsyncExitStack, service: Service, metri
     RestApi(service, _MAX_BYTES.value, _REST_TIMEOUT.value / 1000, _CORS.value).add_to(application.router)
     if metrics_path:
         application.router.add_get(metrics_path, _metrics)
-    PageApi(service).add_to(application)
+    photographs = Photographs()
+    stack.callback(photographs.close)
+    PageApi(service, photographs).add_to(application)
     listener = web.AppRunner(
         application, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_SECONDS, handle_signals=False
     )

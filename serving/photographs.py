@@ -1,0 +1,118 @@
+"""Photographs that a person gives to the page: the faces in them, aligned as those the model has learnt from."""
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import importlib.util
+import io
+import multiprocessing
+from concurrent.futures.process import BrokenProcessPool
+
+from grpc import StatusCode
+from PIL import Image, ImageOps
+
+from serving.errors import RequestError, invalid
+
+MAX_BYTES = 20_000_000  # of a photograph
+MAX_FACES = 16
+
+_MAX_PIXELS = 50_000_000
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
+_SIZE = 192  # of the aligned faces, which the model makes as small as it needs them
+_WAITING = 4  # photographs at a time, of which one is worked on
+_SECONDS = 60.0  # for the detector to load, once, and to look at one
+
+
+@dataclasses.dataclass(frozen=True)
+class AlignedFace:
+    """A face in a photograph.
+
+    Attributes:
+        jpeg: the aligned face, square.
+        box: left, top, width and height in the photograph, as shares of its width and height.
+    """
+
+    jpeg: bytes
+    box: tuple[float, float, float, float]
+
+
+class Photographs:
+    """Finds faces, in a process of its own: a detector is slow to load, takes memory, and reads strangers' files."""
+
+    def __init__(self) -> None:
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._waiting = 0
+
+    async def faces(self, photograph: bytes) -> list[AlignedFace]:
+        """The faces in a JPEG, PNG or WebP file, at most 16, the largest first; nothing is kept.
+
+        Raises `RequestError`: INVALID_ARGUMENT where it is no such file or too large, RESOURCE_EXHAUSTED where too many
+        wait already, UNIMPLEMENTED where the extra `pipelines`, which has the detector, is not installed.
+        """
+        if importlib.util.find_spec("mtcnn") is None:
+            raise RequestError(
+                StatusCode.UNIMPLEMENTED,
+                "photographs need the face detector of the extra `pipelines`, not installed here",
+            )
+        if self._waiting >= _WAITING:
+            raise RequestError(StatusCode.RESOURCE_EXHAUSTED, f"{_WAITING} photographs are waiting: try again later")
+        self._waiting += 1
+        try:
+            if self._pool is None:
+                self._pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+            work = asyncio.get_running_loop().run_in_executor(self._pool, _find, photograph)
+            return await asyncio.wait_for(work, _SECONDS)
+        except BrokenProcessPool:
+            self.close()  # the next photograph gets a new process
+            raise RequestError(StatusCode.INTERNAL, "the face detector died of this photograph") from None
+        except TimeoutError:
+            self.close()
+            raise
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Ends the process, at once."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            for process in list(pool._processes.values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _find(photograph: bytes) -> list[AlignedFace]:
+    """In the detector's process."""
+    picture = _decode(photograph)
+    import numpy as np
+
+    from pipelines import faces
+
+    pixels = np.asarray(picture)
+    height, width = pixels.shape[:2]
+    found = faces.shared_detector().find([pixels], longest_side=_LOOKED_AT)[0][:MAX_FACES]
+    aligned = []
+    for face in found:
+        file = io.BytesIO()
+        Image.fromarray(faces.align(pixels, face, _SIZE)).save(file, "JPEG", quality=95)
+        left, top, wide, high = face.box
+        aligned.append(AlignedFace(file.getvalue(), (left / width, top / height, wide / width, high / height)))
+    return aligned
+
+
+def _decode(photograph: bytes) -> Image.Image:
+    """RGB, upright, and no larger than is looked at. The size is known before the pixels cost memory."""
+    try:
+        picture = Image.open(io.BytesIO(photograph), formats=_FORMATS)
+    except Exception:
+        raise invalid(f"not a photograph: {', '.join(_FORMATS)} are allowed") from None
+    width, height = picture.size
+    if width * height > _MAX_PIXELS:
+        raise invalid(f"photograph of {width} by {height} pixels: {_MAX_PIXELS // 10**6} million are allowed")
+    try:
+        picture.draft("RGB", (_LOOKED_AT, _LOOKED_AT))
+        picture = ImageOps.exif_transpose(picture).convert("RGB")
+    except Exception as error:  # Pillow's decoders raise whatever comes
+        raise invalid(f"a damaged {picture.format} file: {error}") from None
+    picture.thumbnail((_LOOKED_AT, _LOOKED_AT))
+    return picture
