@@ -1,0 +1,119 @@
+// Sound in: from the microphone or a file, out as the 16-bit mono WAV that the model takes.
+
+const MOST_RATE = 48000;
+
+/** Records until `stop()`, which gives an AudioBuffer; `onBlock` gets every block of samples meanwhile. */
+export class Recording {
+  static async start(onBlock) {
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw new Error("This browser gives the page no microphone: that takes https, or a server on this machine.");
+    }
+    // What improves calls changes voices.
+    const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio });
+    } catch (error) {
+      throw new Error(microphoneProblem(error));
+    }
+    const context = new AudioContext();
+    await context.audioWorklet.addModule("recorder-worklet.js");
+    const recording = new Recording(stream, context);
+    const recorder = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
+    recorder.port.onmessage = ({ data }) => {
+      recording.blocks.push(data);
+      onBlock(data, context.sampleRate);
+    };
+    context.createMediaStreamSource(stream).connect(recorder);
+    return recording;
+  }
+
+  constructor(stream, context) {
+    this.stream = stream;
+    this.context = context;
+    this.blocks = [];
+  }
+
+  async stop() {
+    for (const track of this.stream.getTracks()) track.stop();
+    await this.context.close();
+    const length = this.blocks.reduce((sum, block) => sum + block.length, 0);
+    const buffer = new AudioBuffer({ length: Math.max(1, length), sampleRate: this.context.sampleRate });
+    let at = 0;
+    for (const block of this.blocks) {
+      buffer.copyToChannel(block, 0, at);
+      at += block.length;
+    }
+    return buffer;
+  }
+}
+
+function microphoneProblem(error) {
+  if (error.name === "NotFoundError") return "No microphone was found. A sound file or an example does as well.";
+  if (error.name === "NotAllowedError") {
+    return "The microphone is not allowed here. Allow it in the browser's settings, or choose a sound file.";
+  }
+  return `The microphone cannot be used: ${error.message}`;
+}
+
+/** Any file that the browser can decode, as an AudioBuffer. */
+export async function decode(file) {
+  const bytes = await file.arrayBuffer();
+  try {
+    return await new OfflineAudioContext(1, 1, MOST_RATE).decodeAudioData(bytes);
+  } catch {
+    throw new Error(`${file.name || "The file"} holds no sound that this browser can read.`);
+  }
+}
+
+/** One channel of at most 48 kHz and at most so many seconds: {samples, rate}. */
+export async function toMono(buffer, seconds) {
+  const rate = Math.min(buffer.sampleRate, MOST_RATE);
+  const length = Math.min(Math.round(buffer.duration * rate), Math.floor(seconds * rate));
+  const context = new OfflineAudioContext(1, Math.max(1, length), rate);
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(context.destination); // which mixes the channels down, and resamples
+  source.start();
+  return { samples: (await context.startRendering()).getChannelData(0), rate };
+}
+
+/** A WAV file, as bytes. */
+export function encodeWav({ samples, rate }) {
+  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
+  const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+  text(0, "RIFF");
+  view.setUint32(4, 36 + 2 * samples.length, true);
+  text(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, 1, true); // PCM
+  view.setUint16(22, 1, true); // channels
+  view.setUint32(24, rate, true);
+  view.setUint32(28, 2 * rate, true);
+  view.setUint16(32, 2, true);
+  view.setUint16(34, 16, true);
+  text(36, "data");
+  view.setUint32(40, 2 * samples.length, true);
+  samples.forEach((sample, i) => {
+    view.setInt16(44 + 2 * i, Math.max(-32768, Math.min(32767, Math.round(32768 * sample))), true);
+  });
+  return new Uint8Array(view.buffer);
+}
+
+/** Draws samples, all or the last of them, as a waveform. */
+export function drawWaveform(canvas, samples) {
+  const context = canvas.getContext("2d");
+  const { width, height } = canvas;
+  context.clearRect(0, 0, width, height);
+  context.fillStyle = getComputedStyle(canvas).getPropertyValue("--accent");
+  const bars = width / 6;
+  for (let bar = 0; bar < bars; bar++) {
+    const from = Math.floor((bar * samples.length) / bars);
+    const to = Math.max(from + 1, Math.floor(((bar + 1) * samples.length) / bars));
+    let most = 0;
+    for (let i = from; i < to && i < samples.length; i++) most = Math.max(most, Math.abs(samples[i]));
+    const tall = Math.max(3, Math.min(1, most * 1.4) * height);
+    context.beginPath();
+    context.roundRect(bar * 6 + 1, (height - tall) / 2, 4, tall, 2);
+    context.fill();
+  }
+}

@@ -1,0 +1,254 @@
+import base64
+import io
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from skimage import data
+
+webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+from serving.page_api import FOLDER  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="chromium and chromedriver are not installed",
+)
+EXAMPLES = pathlib.Path(FOLDER) / "examples"
+WAIT = 60
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory):
+    """What Chromium plays, again and again, as the microphone."""
+    path = tmp_path_factory.mktemp("microphone") / "voice.wav"
+    samples, rate = soundfile.read(EXAMPLES / "1.wav")
+    soundfile.write(
+        path, np.interp(np.arange(0, len(samples), rate / 48_000), np.arange(len(samples)), samples), 48_000
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(microphone):
+    """Opens Chromium windows; the flags come on top."""
+    drivers = []
+
+    def launch(*flags, size=(1280, 900)):
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium")
+        for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *flags):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+        driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+        drivers.append(driver)
+        driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600},
+        )
+        return driver
+
+    yield launch
+    for driver in drivers:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def page(browser, microphone, site):
+    driver = browser(
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}",
+    )
+    driver.get(f"{site.url}/")
+    return driver
+
+
+@pytest.fixture(scope="module")
+def site(start_server, demo):
+    """A server as `python -m serving.server` starts it."""
+    return start_server("--model_name=s2f", f"--model_base_path={demo}")
+
+
+def find(driver, selector):
+    return driver.find_element(By.CSS_SELECTOR, selector)
+
+
+def status(driver, where="status"):
+    return driver.find_element(By.ID, where).text
+
+
+def wait(driver, condition):
+    return WebDriverWait(driver, WAIT).until(lambda _: condition())
+
+
+def faces(driver):
+    """The faces that are shown, uint8 [6, H, W, 3], once they are drawn."""
+    wait(driver, lambda: not driver.find_elements(By.CSS_SELECTOR, ".faces.busy"))
+    encoded = driver.execute_script("return [...document.querySelectorAll('.faces canvas')].map(c => c.toDataURL())")
+    return np.stack([np.asarray(Image.open(io.BytesIO(base64.b64decode(e.split(",")[1])))) for e in encoded])[..., :3]
+
+
+def hear(driver, example):
+    find(driver, f"[data-example='examples/{example}.wav']").click()
+    wait(driver, lambda: status(driver).startswith(f"Faces for example {example}"))
+    return faces(driver)
+
+
+def test_speaking_brings_faces(page):
+    record = find(page, "#record")
+    record.click()
+    wait(page, lambda: status(page).startswith("Listening"))
+    quiet = page.execute_script("return document.querySelector('#waveform').toDataURL()")
+    wait(page, lambda: page.execute_script("return document.querySelector('#waveform').toDataURL()") != quiet)
+    assert record.get_attribute("aria-pressed") == "true"
+    page.execute_async_script("setTimeout(arguments[0], 1500)")
+    record.click()
+    wait(page, lambda: status(page).startswith("Faces for voice 1"))
+    drawn = faces(page)
+    assert len(drawn) == 6
+    assert all(face.std() > 20 for face in drawn)  # a face is no plain square
+    assert min(np.abs(drawn[0].astype(int) - other).mean() for other in drawn[1:]) > 2
+
+
+def test_other_faces_are_others_and_kept_ones_stay(page):
+    before = hear(page, 1)
+    keep = page.find_elements(By.CSS_SELECTOR, ".faces button")
+    keep[2].click()
+    find(page, "#others").click()
+    wait(page, lambda: (faces(page)[0] != before[0]).any())
+    after = faces(page)
+    assert [bool((after[i] == before[i]).all()) for i in range(6)] == [i == 2 for i in range(6)]
+    other_voice = hear(page, 2)
+    assert (other_voice[2] != after[2]).any()
+    again = hear(page, 1)
+    np.testing.assert_array_equal(again[2], after[2])  # the same voice and the same z
+    keep[2].click()
+
+
+def test_the_slider_walks_between_the_last_two_voices_by_keyboard(page):
+    hear(page, 1)
+    for button in page.find_elements(By.CSS_SELECTOR, ".faces button"):
+        if button.get_attribute("aria-pressed") == "false":
+            button.click()
+    first = faces(page)
+    second = hear(page, 2)
+    slider = find(page, "#share")
+    assert slider.get_attribute("value") == "100"
+    slider.send_keys(Keys.HOME)
+    wait(page, lambda: (faces(page) == first).all())
+    for _ in range(50):
+        slider.send_keys(Keys.ARROW_RIGHT)
+    wait(page, lambda: (faces(page) != first).any() and (faces(page) != second).any())
+    slider.send_keys(Keys.END)
+    wait(page, lambda: (faces(page) == second).all())
+    for button in page.find_elements(By.CSS_SELECTOR, ".faces button"):
+        button.click()
+
+
+def test_a_sound_file_is_heard_and_what_is_none_is_refused(page, tmp_path):
+    samples, rate = soundfile.read(EXAMPLES / "3.wav")
+    soundfile.write(tmp_path / "stereo.flac", np.stack([samples, samples], axis=1), rate)
+    (tmp_path / "none.txt").write_text("no sound")
+    soundfile.write(tmp_path / "short.wav", samples[:3000], rate)
+    upload = find(page, "#file")
+    upload.send_keys(str(tmp_path / "stereo.flac"))
+    wait(page, lambda: status(page).startswith("Faces for stereo.flac"))
+    upload.send_keys(str(tmp_path / "none.txt"))
+    wait(page, lambda: status(page) == "none.txt holds no sound that this browser can read.")
+    upload.send_keys(str(tmp_path / "short.wav"))
+    wait(page, lambda: status(page) == "That was too short: a voice must last at least 0.5 s.")
+
+
+def test_a_downloaded_face_says_that_it_is_synthetic(page, tmp_path):
+    page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    hear(page, 1)
+    wait(page, lambda: find(page, ".faces a").get_attribute("href"))
+    find(page, ".faces a").click()
+    wait(page, (tmp_path / "synthetic-face-1.png").exists)
+    with Image.open(tmp_path / "synthetic-face-1.png") as picture:
+        assert picture.text["Comment"] == "synthetic face generated from speech"
+        np.testing.assert_array_equal(np.asarray(picture)[..., :3], faces(page)[0])
+
+
+def test_photographs_are_ranked(page, tmp_path):
+    hear(page, 2)
+    astronaut = Image.fromarray(data.astronaut())
+    astronaut.save(tmp_path / "a.jpg")
+    astronaut.transpose(Image.Transpose.FLIP_LEFT_RIGHT).point(lambda v: v * 0.6).save(tmp_path / "b.png")
+    find(page, "#photographs").send_keys(f"{tmp_path}/a.jpg\n{tmp_path}/b.png")
+    wait(page, lambda: status(page, "photographs-status").startswith("How likely each face"))
+    shown = [float(text.text.split()[0]) for text in page.find_elements(By.CSS_SELECTOR, ".ranking span")]
+    assert len(shown) == 2 and shown == sorted(shown, reverse=True) and sum(shown) == pytest.approx(100, abs=0.2)
+
+
+def test_everything_is_reached_by_keyboard(page):
+    page.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
+    reached = set()
+    for _ in range(40):
+        webdriver.ActionChains(page).send_keys(Keys.TAB).perform()
+        focused = page.switch_to.active_element
+        reached.add(focused.get_attribute("id") or focused.get_attribute("aria-label") or focused.text)
+    assert {
+        "record",
+        "file",
+        "Example 1",
+        "others",
+        "share",
+        "photographs",
+        "Keep face 1",
+        "Download face 6",
+    } <= reached
+
+
+def test_nothing_is_asked_of_anyone_else_and_nothing_is_complained_of(page, site):
+    requests = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    urls = [r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"]
+    assert urls and all(url.startswith((site.url, "data:", "blob:")) for url in urls), urls
+    complaints = [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not complaints
+
+
+@pytest.mark.parametrize(
+    "script, message",
+    [
+        (
+            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError') }",
+            "The microphone is not allowed here",
+        ),
+        (
+            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError') }",
+            "No microphone was found",
+        ),
+        (
+            "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})",
+            "This browser gives the page no microphone: that takes https",
+        ),
+    ],
+    ids=["refused", "none", "not secure"],
+)
+def test_without_a_microphone_the_page_says_so_and_the_rest_works(browser, site, script, message):
+    driver = browser()
+    driver.get(f"{site.url}/")
+    driver.execute_script(script)
+    find(driver, "#record").click()
+    wait(driver, lambda: status(driver).startswith(message))
+    assert find(driver, "#status").get_attribute("class") == "error"
+    assert len(hear(driver, 1)) == 6
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_the_page_fits_its_screen(page, width):
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    assert all(face.size["width"] >= 44 for face in page.find_elements(By.CSS_SELECTOR, ".faces button"))
