@@ -21,21 +21,6 @@ from s2f_tf.data import audio
 from s2f_tf.errors import UserError
 from s2f_tf.evaluation import figures
 
-_TARGET = flags.DEFINE_string("target", None, "host:port of the server; by default localhost:8500, or :8501 for REST")
-_REST = flags.DEFINE_boolean("rest", False, "speak REST instead of gRPC")
-_VOICE = flags.DEFINE_string("voice", None, "sound file of a voice, half a second or longer", required=True)
-_OUT = flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
-_FACES = flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
-_SEED = flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
-_MODEL = flags.DEFINE_string("model_name", "s2f", "name of the model")
-_VERSION = flags.DEFINE_integer("model_version", None, "by default the latest that serves", lower_bound=0)
-_LABEL = flags.DEFINE_string("model_version_label", None, "instead of a version, as in 'canary'")
-_DEADLINE = flags.DEFINE_float("deadline", 30.0, "seconds for each request, retries and all", lower_bound=0.001)
-_TLS = flags.DEFINE_boolean("tls", False, "speak TLS; given by the three flags below as well")
-_CA = flags.DEFINE_string("ca_file", None, "PEM file of those who may vouch for the server, instead of the system's")
-_CERT = flags.DEFINE_string("client_cert_file", None, "PEM file, for a server that asks clients who they are")
-_KEY = flags.DEFINE_string("client_key_file", None, "PEM file of that certificate's key")
-
 _AT_A_TIME = 16  # faces in one request
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0  # seconds before a retry
 
@@ -259,38 +244,59 @@ def _read(path: str | None) -> bytes | None:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _define_flags() -> None:
+    """Of the command alone: whoever imports the library has flags of their own."""
+    flags.DEFINE_string("target", None, "host:port of the server; by default localhost:8500, or :8501 for REST")
+    flags.DEFINE_boolean("rest", False, "speak REST instead of gRPC")
+    flags.DEFINE_string("voice", None, "sound file of a voice, half a second or longer", required=True)
+    flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
+    flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
+    flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
+    flags.DEFINE_string("model_name", "s2f", "name of the model")
+    flags.DEFINE_integer("model_version", None, "by default the latest that serves", lower_bound=0)
+    flags.DEFINE_string("model_version_label", None, "instead of a version, as in 'canary'")
+    flags.DEFINE_float("deadline", 30.0, "seconds for each request, retries and all", lower_bound=0.001)
+    flags.DEFINE_boolean("tls", False, "speak TLS; given by the three flags below as well")
+    flags.DEFINE_string("ca_file", None, "PEM file of those who may vouch for the server, instead of the system's")
+    flags.DEFINE_string("client_cert_file", None, "PEM file, for a server that asks clients who they are")
+    flags.DEFINE_string("client_key_file", None, "PEM file of that certificate's key")
+
+
 def _connect() -> GrpcClient | RestClient:
-    tls = Tls(_CA.value, _CERT.value, _KEY.value)
+    values = flags.FLAGS
+    tls = Tls(values.ca_file, values.client_cert_file, values.client_key_file)
     if (tls.cert_file is None) != (tls.key_file is None):
         raise UserError("--client_cert_file and --client_key_file go together")
-    with_tls = tls if _TLS.value or tls != Tls() else None
+    with_tls = tls if values.tls or tls != Tls() else None
     model = {
-        "model_name": _MODEL.value,
-        "version": _VERSION.value,
-        "label": _LABEL.value,
-        "deadline": _DEADLINE.value,
+        "model_name": values.model_name,
+        "version": values.model_version,
+        "label": values.model_version_label,
+        "deadline": values.deadline,
     }
-    if not _REST.value:
-        return GrpcClient(_TARGET.value or "localhost:8500", with_tls, **model)
-    place = _TARGET.value or "localhost:8501"
+    if not values.rest:
+        return GrpcClient(values.target or "localhost:8500", with_tls, **model)
+    place = values.target or "localhost:8501"
     url = place if "://" in place else f"{'https' if with_tls else 'http'}://{place}"
     return RestClient(url, with_tls, **model)
 
 
 def main() -> None:
     """Sends a voice, and writes the faces that come back as one picture."""
-    if os.path.splitext(_OUT.value)[1].lower() != ".png":
-        raise UserError(f"--out={_OUT.value} must end in .png")
-    wav = audio.read_voice(_VOICE.value)
+    values = flags.FLAGS
+    if os.path.splitext(values.out)[1].lower() != ".png":
+        raise UserError(f"--out={values.out} must end in .png")
+    wav = audio.read_voice(values.voice)
     with _connect() as client:
-        pictures = client.draw(wav, range(_SEED.value, _SEED.value + _FACES.value))
+        pictures = client.draw(wav, range(values.seed, values.seed + values.faces))
     faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in pictures])
     try:
-        figures.save_png(figures.near_square(faces), _OUT.value)
+        figures.save_png(figures.near_square(faces), values.out)
     except OSError as error:
-        raise UserError(f"{_OUT.value} cannot be written: {error.strerror}") from error
-    print(_OUT.value)
+        raise UserError(f"{values.out} cannot be written: {error.strerror}") from error
+    print(values.out)
 
 
 if __name__ == "__main__":
+    _define_flags()
     command.run(main)
