@@ -57,6 +57,9 @@ _EARLY_LABELS = flags.DEFINE_boolean(
     "allow_version_labels_for_unavailable_models", False, "let a new label name a version that is not loaded yet"
 )
 _TAGS = flags.DEFINE_string("saved_model_tags", "serve", "of the graph in a SavedModel, with commas between them")
+_PARALLELISM = flags.DEFINE_integer(
+    "tensorflow_session_parallelism", 0, "both of the next two flags at once", lower_bound=0
+)
 _INTRA = flags.DEFINE_integer(
     "tensorflow_intra_op_parallelism", 0, "threads of one operation; 0 is TensorFlow's choice", lower_bound=0
 )
@@ -94,6 +97,11 @@ def main() -> None:
         raise UserError(f"--rest_api_port={_REST_PORT.value} must be another than --port")
     if _CONFIG_POLL.value and not _CONFIG_FILE.value:
         raise UserError("--model_config_file_poll_wait_seconds is for a --model_config_file, and none is given")
+    if _PARALLELISM.value and (_INTRA.value or _INTER.value):
+        raise UserError(
+            "--tensorflow_session_parallelism stands for --tensorflow_intra_op_parallelism and "
+            "--tensorflow_inter_op_parallelism: give it, or those"
+        )
     options = {
         "grpc.so_reuseport": 0,  # another server on this port is an error
         "grpc.max_receive_message_length": _MAX_BYTES.value,
@@ -218,7 +226,8 @@ def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine) -> None:
 
 
 def _load(name: str, version: int, folder: str) -> Servable:
-    loaded = Servable(name, version, folder, _TAGS.value.split(","), session_config(_INTRA.value, _INTER.value))
+    threads = session_config(_PARALLELISM.value or _INTRA.value, _PARALLELISM.value or _INTER.value)
+    loaded = Servable(name, version, folder, _TAGS.value.split(","), threads)
     try:
         if _WARM_UP.value:
             warmup.warm_up(loaded, _WARM_UP_ITERATIONS.value)

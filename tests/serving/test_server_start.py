@@ -31,6 +31,11 @@ def start(tmp_path):
         ({}, {"model_base_path": "/does/not/exist"}, "Could not find base path /does/not/exist"),
         ({}, {"model_config_file": "/absent.config"}, "/absent.config cannot be read: No such file"),
         ({}, {"model_config_file_poll_wait_seconds": 1}, "--model_config_file_poll_wait_seconds is for"),
+        (
+            {},
+            {"tensorflow_session_parallelism": 2, "tensorflow_intra_op_parallelism": 1},
+            "--tensorflow_session_parallelism stands for",
+        ),
         ({}, {"grpc_channel_arguments": "grpc.max_connection_age_ms"}, "'grpc.max_connection_age_ms' is not key=value"),
         ({"b": ""}, {"batching_parameters_file": "{tmp}/b"}, "without setting --enable_batching"),
         (
