@@ -4,10 +4,6 @@ import io
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import threading
 
 import grpc
 import numpy as np
@@ -16,42 +12,13 @@ import soundfile
 import tensorflow as tf
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from benchmarks.server_process import ServerProcess
 from s2f_tf.config import SAMPLE_RATE
 from serving import demo_model
 
-READY_SECONDS = 120
 
-
-class Server:
-    """`python -m serving.server` in a process of its own, ready to answer."""
-
-    def __init__(self, *flags, log):
-        self.port, self.rest_port = _free_port(), _free_port()
-        self.target, self.url = f"localhost:{self.port}", f"http://localhost:{self.rest_port}"
-        self.log = log
-        self.command = [sys.executable, "-m", "serving.server", f"--port={self.port}"]
-        self.command += [f"--rest_api_port={self.rest_port}", *map(str, flags)]
-        self.start()
-
-    def start(self):
-        with open(self.log, "a") as log:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=log, text=True)
-        # A server that hangs is killed, and then its output ends.
-        timer = threading.Timer(READY_SECONDS, self.process.kill)
-        timer.start()
-        said = ""
-        for line in self.process.stdout:
-            said += line
-            if line.startswith("Serving "):
-                break
-        timer.cancel()
-        assert "Serving " in said, said + self.log.read_text()
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        code = self.process.wait(60)
-        self.process.stdout.close()
-        return code
+class Server(ServerProcess):
+    """The embedded server, and stubs of its services."""
 
     @contextlib.contextmanager
     def predictions(self, credentials=None):
@@ -69,12 +36,6 @@ def _channel(target, credentials=None):
     if credentials:
         return grpc.secure_channel(target, credentials, options)
     return grpc.insecure_channel(target, options)
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
