@@ -9,11 +9,13 @@ import urllib.request
 
 import grpc
 import pytest
+import tensorflow as tf
 import yaml
+from tensorflow_serving.apis import prediction_log_pb2
 from test_server_grpc import TIMEOUT
 from test_server_lifecycle import certificate, pem
 
-from serving import config_protos
+from serving import config_protos, warmup
 from serving.client import GrpcClient, Tls
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -136,6 +138,16 @@ def test_compose_takes_its_file(compose):
             assert not place.startswith(".") or (DEPLOY / place).exists()
 
 
+def test_tensorflow_serving_is_not_asked_to_batch_what_it_cannot(compose, kubernetes, demo):
+    """It answers warm-up requests through its batching, which takes no scalar, and loads no model where one fails."""
+    records = tf.data.TFRecordDataset(f"{demo}/1/assets.extra/{warmup.FILE}").as_numpy_iterator()
+    requests = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
+    scalars = [request for request in requests if any(not v.tensor_shape.dim for v in request.inputs.values())]
+    assert {request.model_spec.signature_name for request in scalars} == {"match"}
+    for flags in (compose["serving"]["command"], container(kubernetes)["args"]):
+        assert ("--enable_batching=true" in flags) == ("--enable_model_warmup=false" in flags)
+
+
 @pytest.mark.skipif(
     not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0,
     reason="docker has no compose plugin here",
@@ -209,14 +221,10 @@ def test_the_text_protos_are_what_they_say(name, kind):
 
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory):
-    """A folder with PEM files of an authority, and of a server and a client that it has signed."""
+    """A folder with PEM files of an authority, and of a server that it has signed."""
     folder = tmp_path_factory.mktemp("identity")
     authority = certificate("authority")
-    for name, pair in (
-        ("ca", authority),
-        ("server", certificate("server", authority)),
-        ("client", certificate("client", authority)),
-    ):
+    for name, pair in (("ca", authority), ("server", certificate("server", authority))):
         key, signed = pem(*pair)
         (folder / f"{name}.key").write_bytes(key)
         (folder / f"{name}.pem").write_bytes(signed)
@@ -249,17 +257,14 @@ def deployed(start_server, demo, compose, kubernetes, identity, tmp_path_factory
     (folder / "models" / "s2f").symlink_to(demo)
     for file in DEPLOY.glob("*.config"):
         (folder / file.name).write_text(file.read_text().replace('"/models/', f'"{folder}/models/'))
-    (folder / "ssl.config").write_text(
-        ssl_config(*(identity / name for name in ("server.key", "server.pem", "ca.pem")))
-    )
+    (folder / "ssl.config").write_text(ssl_config(identity / "server.key", identity / "server.pem"))
     given = [*compose["serving"]["command"], *compose["page"]["command"], *container(kubernetes)["args"]]
     arguments = [flag.replace("=/config/", f"={folder}/") for flag in dict.fromkeys(given) if "port=" not in flag]
     return start_server(*arguments, f"--ssl_config_file={folder}/ssl.config")
 
 
 def test_the_server_starts_with_these_files_and_answers(deployed, identity, voice):
-    tls = Tls(*(str(identity / name) for name in ("ca.pem", "client.pem", "client.key")))
-    with GrpcClient(deployed.target, tls, label="stable") as client:
+    with GrpcClient(deployed.target, Tls(str(identity / "ca.pem")), label="stable") as client:
         assert client.draw(voice(), [1])[0].startswith(b"\x89PNG")
     with grpc.insecure_channel(deployed.target) as channel, pytest.raises(grpc.RpcError):
         channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(b"", timeout=TIMEOUT)

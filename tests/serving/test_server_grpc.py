@@ -5,6 +5,7 @@ import tensorflow as tf
 from google.protobuf import wrappers_pb2
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -15,6 +16,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
     regression_pb2,
 )
+
+from serving import inference
 
 TIMEOUT = 30
 
@@ -149,6 +152,16 @@ def test_only_chosen_outputs_are_returned(stub):
     assert set(stub.Predict(predict_request(both, x=[2.0]), timeout=TIMEOUT).outputs) == {"y", "words_bytes"}
     response = stub.Predict(predict_request(both, x=[2.0], outputs=["words_bytes"]), timeout=TIMEOUT)
     assert list(response.outputs) == ["words_bytes"] and list(response.outputs["words_bytes"].string_val) == [b"number"]
+
+
+def test_only_chosen_outputs_are_run():
+    class Model:
+        name, version, signatures = "m", 1, {"serving_default": meta_graph_pb2.SignatureDef()}
+
+    for alias in ("y", "words"):
+        Model.signatures["serving_default"].outputs[alias].name = f"{alias}:0"
+    assert inference.predict(Model, predict_request(outputs=["words"])).fetches == ["words:0"]
+    assert set(inference.predict(Model, predict_request()).fetches) == {"y:0", "words:0"}
 
 
 def test_a_large_message_passes_both_ways(stub):

@@ -2,6 +2,7 @@ import concurrent.futures
 import datetime
 import operator
 import signal
+import socket
 import time
 
 import grpc
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from google.protobuf import text_format
 from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc, prediction_service_pb2_grpc
 from test_server_grpc import TIMEOUT, predict_request, spec
 
@@ -114,6 +116,12 @@ def test_only_clients_that_the_authority_has_signed_are_let_in(server, channel):
     assert predict(channel) == (1, 3.0)
 
 
+def test_health_is_told_only_where_the_flag_says_so(channel):
+    with pytest.raises(grpc.RpcError) as error:
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+    assert error.value.code() == StatusCode.UNIMPLEMENTED
+
+
 def test_the_client_library_speaks_mutual_tls(server):
     tls = Tls(*(str(server.folder / name) for name in ("root.pem", "client.pem", "client.key")))
     with GrpcClient(server.target, tls, model_name="half", version=1) as client:
@@ -191,6 +199,24 @@ def test_a_config_may_be_sent(server, channel, half_plus):
     with pytest.raises(grpc.RpcError) as error:
         stub.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest(), timeout=TIMEOUT)
     assert error.value.code() == StatusCode.INVALID_ARGUMENT
+
+
+def test_a_config_is_read_once_where_nothing_is_said_and_a_socket_that_is_left_over_is_taken(
+    start_server, half_plus, tmp_path
+):
+    for name, constant in (("half", 2.0), ("other", 9.0)):
+        (tmp_path / name).mkdir()
+        half_plus(tmp_path / name / "123", constant)
+    (tmp_path / "models.config").write_text(MODELS.format("half", tmp_path / "half"))
+    with socket.socket(socket.AF_UNIX) as left_over:  # closing it does not remove it: so a killed server leaves it
+        left_over.bind(str(tmp_path / "grpc.sock"))
+    server = start_server(f"--model_config_file={tmp_path}/models.config", f"--grpc_socket_path={tmp_path}/grpc.sock")
+    (tmp_path / "models.config").write_text(MODELS.format("other", tmp_path / "other"))
+    time.sleep(1.5)
+    with grpc.insecure_channel(f"unix:{tmp_path}/grpc.sock") as channel:
+        assert predict(channel) == (123, 3.0)
+        assert answers(channel, StatusCode.NOT_FOUND, spec("other"))
+    assert server.stop() == 0
 
 
 def test_what_was_asked_before_sigterm_is_answered(start_server, demo, voice):

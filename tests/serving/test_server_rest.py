@@ -1,9 +1,16 @@
+import asyncio
 import base64
 import gzip
 import http.client
 import json
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from grpc import StatusCode
+
+from serving import rest_api
+from serving.errors import RequestError
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +166,49 @@ def test_requests_that_are_malformed(call, method, path, message):
 def test_errors_are_upstreams(ask, path, document, status, message):
     answered, body = ask(path, document)
     assert answered == status and list(body) == ["error"] and message in body["error"]
+
+
+@pytest.mark.parametrize(
+    "code, status",
+    [
+        ("INVALID_ARGUMENT", 400),
+        ("FAILED_PRECONDITION", 400),
+        ("OUT_OF_RANGE", 400),
+        ("UNAUTHENTICATED", 401),
+        ("PERMISSION_DENIED", 403),
+        ("NOT_FOUND", 404),
+        ("ALREADY_EXISTS", 409),
+        ("ABORTED", 409),
+        ("RESOURCE_EXHAUSTED", 429),
+        ("CANCELLED", 499),
+        ("UNIMPLEMENTED", 501),
+        ("UNAVAILABLE", 503),
+        ("DEADLINE_EXCEEDED", 504),
+        ("INTERNAL", 500),
+        ("UNKNOWN", 500),
+        ("DATA_LOSS", 500),
+    ],
+)
+def test_every_error_has_upstreams_http_status(code, status):
+    response = rest_api.error_response(RequestError(StatusCode[code], 'it "fails"'))
+    assert response.status == status and response.content_type == "application/json"
+    assert json.loads(response.body) == {"error": 'it "fails"'}
+
+
+def test_a_request_that_takes_too_long_is_given_up():
+    class Slow:
+        async def infer(self, *request):
+            await asyncio.sleep(60)
+
+    async def ask():
+        application = web.Application()
+        rest_api.RestApi(Slow(), 1000, timeout_seconds=0.05, cors=False).add_to(application.router)
+        async with TestClient(TestServer(application)) as client:
+            answer = await client.post(f"{HALF}:predict", json={"instances": [1]})
+            return answer.status, await answer.json()
+
+    status, body = asyncio.run(ask())
+    assert status == 504 and "longer than it was given" in body["error"]
 
 
 def test_a_compressed_body_is_read(call):
