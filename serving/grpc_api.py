@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -99,6 +100,27 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         async with _answering(context):
             await self._models.reload(request.config)
             return model_management_pb2.ReloadConfigResponse(status={})
+
+
+class BadBytes(grpc.aio.ServerInterceptor):
+    """Refuses bytes that are no message with INVALID_ARGUMENT; gRPC alone would call them UNKNOWN."""
+
+    async def intercept_service(
+        self, continuation: Callable, details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler | None:
+        """Parses the message of a call itself."""
+        handler = await continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+
+        async def answer(message: bytes, context: Context) -> Any:
+            try:
+                request = handler.request_deserializer(message)
+            except DecodeError:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a message that {details.method} takes")
+            return await handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
 
 
 def add_to_server(service: Service, server: grpc.aio.Server) -> None:

@@ -18,7 +18,7 @@ from s2f_tf.errors import UserError
 from serving import config_protos, demo_model, monitoring, warmup
 from serving.batching import Batcher, Runner
 from serving.errors import RequestError
-from serving.grpc_api import add_to_server
+from serving.grpc_api import BadBytes, add_to_server
 from serving.models import Models
 from serving.page_api import PageApi
 from serving.photographs import Photographs
@@ -166,7 +166,7 @@ async def _listen_grpc(
     options: Mapping[str, int | str],
     credentials: grpc.ServerCredentials | None,
 ) -> None:
-    server = grpc.aio.server(options=list(options.items()))
+    server = grpc.aio.server(options=list(options.items()), interceptors=[BadBytes()])
     add_to_server(service, server)
     checks = health.aio.HealthServicer()
     if _HEALTH.value:

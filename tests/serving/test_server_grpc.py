@@ -326,8 +326,9 @@ def test_health(conformance):
 def test_bytes_that_are_no_request_are_refused_and_the_next_is_answered(conformance, stub):
     with grpc.insecure_channel(conformance.target) as channel:
         predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-        with pytest.raises(grpc.RpcError):
-            predict(b"\xff" * 100, timeout=TIMEOUT)
+        code, message = refusal(predict, b"\xff" * 100)
+    assert code == StatusCode.INVALID_ARGUMENT
+    assert message == "not a message that /tensorflow.serving.PredictionService/Predict takes"
     assert stub.Predict(predict_request(x=[2.0]), timeout=TIMEOUT).outputs["y"].float_val == [4.0]
 
 
