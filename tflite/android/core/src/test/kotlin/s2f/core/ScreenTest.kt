@@ -1,0 +1,128 @@
+package s2f.core
+
+import org.junit.jupiter.api.Assertions.assertArrayEquals
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertSame
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+class ScreenTest {
+    private val one = floatArrayOf(1f, 0f)
+    private val other = floatArrayOf(0f, 1f)
+    private val faces = listOf(Face(1, ByteArray(3)))
+    private val ready = Screen(Phase.READY)
+    private val withTwo = Screen(Phase.READY, voices = listOf(one, other))
+
+    private fun Screen.after(vararg events: Event): Step = events.fold(Step(this)) { step, event -> step.screen.on(event) }
+
+    private fun draw(step: Step) = step.effects.single() as Effect.Draw
+
+    @Test
+    fun `from a press to the faces`() {
+        var step = Screen().after(Event.Loaded)
+        assertEquals(Phase.READY to emptyList<Effect>(), step.screen.phase to step.effects)
+        step = step.screen.after(Event.Pressed)
+        assertEquals(Phase.RECORDING to listOf(Effect.Record), step.screen.phase to step.effects)
+        step = step.screen.after(Event.Level(0.4f))
+        assertEquals(0.4f, step.screen.level)
+        step = step.screen.after(Event.LetGo)
+        assertEquals(Phase.HEARING to listOf(Effect.FinishRecording), step.screen.phase to step.effects)
+        val window = FloatArray(3)
+        step = step.screen.after(Event.Recorded(window))
+        assertSame(window, (step.effects.single() as Effect.Embed).window)
+        step = step.screen.after(Event.Heard(one, 12))
+        assertEquals(listOf(0L, 1, 2, 3, 4, 5, 6, 7, 8), draw(step).seeds)
+        assertSame(one, draw(step).embedding)
+        assertEquals(Phase.READY, step.screen.phase)
+        step = step.screen.after(Event.Drawn(faces, 34))
+        assertSame(faces, step.screen.faces)
+        assertEquals(12L to 34L, step.screen.heardMillis to step.screen.drawnMillis)
+        assertTrue(!step.screen.drawing && step.effects.isEmpty())
+    }
+
+    @Test
+    fun `a recording that ends by itself is heard, and the release that follows is nothing`() {
+        val step = ready.after(Event.Pressed, Event.Recorded(FloatArray(1)))
+        assertTrue(step.effects.single() is Effect.Embed)
+        assertEquals(Step(step.screen), step.screen.on(Event.LetGo))
+    }
+
+    @Test
+    fun `leaving the screen drops the recording, and what it says late is nothing`() {
+        val step = ready.after(Event.Pressed, Event.Left)
+        assertEquals(Step(ready, listOf(Effect.DropRecording)), step)
+        for (late in listOf(Event.Recorded(FloatArray(1)), Event.Level(1f), Event.LetGo, Event.Heard(one, 1))) {
+            assertEquals(Step(ready), ready.on(late))
+        }
+    }
+
+    @Test
+    fun `nothing can be pressed before the model is there, while recording or while hearing`() {
+        for (phase in Phase.entries - Phase.READY) assertEquals(Step(Screen(phase)), Screen(phase).on(Event.Pressed))
+    }
+
+    @Test
+    fun `two voices are kept, and the slider starts at the latest`() {
+        val third = floatArrayOf(1f, 1f)
+        val step = withTwo.copy(phase = Phase.HEARING, share = 0.2f).on(Event.Heard(third, 1))
+        assertEquals(listOf(other, third), step.screen.voices)
+        assertEquals(1f, step.screen.share)
+        assertArrayEquals(third, draw(step).embedding, 1e-6f)
+    }
+
+    @Test
+    fun `the slider goes from voice to voice and keeps the seeds`() {
+        val step = withTwo.copy(page = 2).on(Event.Slid(0.5f))
+        val half = Math.sqrt(0.5).toFloat()
+        assertArrayEquals(floatArrayOf(half, half), draw(step).embedding, 1e-6f)
+        assertEquals(18L, draw(step).seeds.first())
+        assertEquals(Step(ready), ready.on(Event.Slid(0.5f)))
+        assertEquals(1f, withTwo.on(Event.Slid(7f)).screen.share)
+    }
+
+    @Test
+    fun `while faces are drawn only the latest wish is kept`() {
+        val step = withTwo.after(Event.Slid(0.1f), Event.Slid(0.2f), Event.Slid(0.3f), Event.Slid(0f))
+        assertTrue(step.effects.isEmpty())
+        val next = step.screen.on(Event.Drawn(faces, 5))
+        assertArrayEquals(one, draw(next).embedding, 1e-6f)
+        assertEquals(emptyList<Effect>(), next.screen.on(Event.Drawn(faces, 5)).effects)
+    }
+
+    @Test
+    fun `other faces are of the same voice and of other seeds`() {
+        val step = ready.copy(voices = listOf(one)).on(Event.Others)
+        assertSame(one, draw(step).embedding)
+        assertEquals(List(9) { 9L + it }, draw(step).seeds)
+    }
+
+    @Test
+    fun `faces come back when the screen does`() {
+        val step = Screen(voices = listOf(one, other), share = 0f, page = 3).on(Event.Loaded)
+        assertArrayEquals(one, draw(step).embedding, 1e-6f)
+        assertEquals(27L, draw(step).seeds.first())
+    }
+
+    @Test
+    fun `what goes wrong is said, and the next press takes it away`() {
+        val failed = ready.after(Event.Pressed, Event.LetGo, Event.Failed(Problem.Silent)).screen
+        assertEquals(Phase.READY to Problem.Silent, failed.phase to failed.problem)
+        assertEquals(null, failed.on(Event.Pressed).screen.problem)
+        assertEquals(Problem.NoPermission, ready.on(Event.Refused).screen.problem)
+    }
+
+    @Test
+    fun `a model that cannot be read leaves nothing to press`() {
+        val broken = Screen().on(Event.Failed(Problem.Model("no file"))).screen
+        assertEquals(Phase.BROKEN, broken.phase)
+        assertEquals(Step(broken), broken.on(Event.Pressed))
+    }
+
+    @Test
+    fun `when drawing fails during a recording, both are over`() {
+        val step = withTwo.after(Event.Slid(0.5f), Event.Pressed, Event.Failed(Problem.Model("x")))
+        assertEquals(listOf(Effect.DropRecording), step.effects)
+        assertEquals(Phase.READY to false, step.screen.phase to step.screen.drawing)
+        assertEquals(1, step.screen.on(Event.Slid(0.1f)).effects.size)
+    }
+}

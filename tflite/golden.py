@@ -1,0 +1,68 @@
+"""`python -m tflite.golden`: what Python computes, for the tests of the Android app's Kotlin to compute again.
+
+Each file holds bare little-endian numbers, in 16 bits (`.i16`), 64 bits (`.i64`) or floats of 32 bits (`.f32`).
+"""
+
+import os
+
+import numpy as np
+from absl import flags
+
+from s2f_tf import command  # before what imports TensorFlow, which it quiets
+
+# isort: split
+import tensorflow as tf
+
+from s2f_tf.data.audio import resample
+from s2f_tf.latent import normal_quantiles, slerp, z_from_seed
+from tflite.window import loudest_window
+
+FOLDER = os.path.join(os.path.dirname(__file__), "android", "core", "src", "test", "resources", "golden")
+RATES = (8_000, 16_000, 22_050, 44_100, 48_000)  # Hz, at which microphones record
+WINDOW = 3_000  # samples at 16 kHz, of a window that is shorter than the sound, and so has to be found
+
+_SECONDS = 0.4
+_SEEDS = (0, 1, 2, 4095, 2**31, 2**32 + 5, 2**62 + 12345, -1, -(2**63))
+_SHARES = (0.0, 0.25, 0.5, 0.9, 1.0)
+
+_OUTPUT = flags.DEFINE_string("output", FOLDER, "folder to write to; by default where the Kotlin tests read")
+
+
+def vectors() -> dict[str, np.ndarray]:
+    """Inputs and answers, by the name of their file."""
+    found = {
+        "quantiles.f32": normal_quantiles(),
+        "seeds.i64": np.array(_SEEDS),
+        "z.f32": z_from_seed(np.array(_SEEDS), 30).numpy(),  # 30 entries do not fill the last block of four
+    }
+    for rate in RATES:
+        pcm = _sound(rate)
+        waveform = resample(tf.constant(pcm / 2.0**15, tf.float32), rate).numpy()
+        found |= {f"sound_{rate}.i16": pcm, f"waveform_{rate}.f32": waveform}
+    found |= {"window.f32": loudest_window(waveform, WINDOW), "repeated.f32": loudest_window(waveform[:700], WINDOW)}
+    ends = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
+    return found | {"slerp_ends.f32": ends, "slerp.f32": slerp(*ends, np.array(_SHARES)), "shares.f32": _SHARES}
+
+
+def write(folder: str) -> None:
+    """Writes every vector to a folder, which is made where it does not exist."""
+    os.makedirs(folder, exist_ok=True)
+    types = {".i16": "<i2", ".i64": "<i8", ".f32": "<f4"}
+    for name, values in vectors().items():
+        np.asarray(values).astype(types[os.path.splitext(name)[1]]).tofile(os.path.join(folder, name))
+
+
+def _sound(rate: int) -> np.ndarray:
+    """int16 [S]: noise that swells and fades, with as much above 8 kHz as below, some of it clipped."""
+    noise = np.random.default_rng(rate).normal(size=int(_SECONDS * rate))
+    swell = 0.5 * np.sin(np.linspace(0.0, 1.7 * np.pi, len(noise))) ** 2
+    return np.clip(np.rint(noise * swell * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
+
+
+def main() -> None:
+    """Writes the vectors."""
+    write(_OUTPUT.value)
+
+
+if __name__ == "__main__":
+    command.run(main)
