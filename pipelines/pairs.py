@@ -9,12 +9,7 @@ lie in deeper folders, and folders may be links. Each sound file becomes a clip 
 sound longer than `max_seconds` becomes several. The stills of a speaker, in a random order that is always the same, are
 dealt out in turn, so that all are used before any is used again.
 
-**Splits** are by speaker, by `clip.split_of`: 80 % train, 10 % validation, 10 % test, by a hash of the name, so they
-stay when speakers are added. With few speakers that can leave a split with nobody, or with one, and among the clips of
-one speaker there is nothing to match. Then speakers are ranked by their hash instead: the last tenth, but two at least,
-become test, and the tenth before it validation (one each where there are fewer than eight speakers). So a corpus of ten
-has six to train on, two to validate and two to test. Fewer than four are refused. In such a small corpus a speaker may
-change splits when others are added; `split_by` in `corpus.json` says so.
+**Splits** are by speaker, as `splits` says: fewer than four are refused.
 
 **Interruption** at any moment costs what was being written at that moment. Workers write shards aside, in
 `<output>/.unfinished`, and move whole ones into place; the same command goes on from there. `corpus.json` comes last,
@@ -40,7 +35,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -49,6 +43,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from pipelines import reasons, splits
+from pipelines.progress import Progress
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, clip
 from s2f_tf.errors import UserError
@@ -59,8 +55,6 @@ SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
 JPEG_QUALITY = 95
 SILENCE = 1e-3  # a sound that never gets louder than this share of full scale (-60 dB) holds no voice
 
-_FEWEST_SPEAKERS = {"train": 2, "validation": 1, "test": 1}  # with fewer, training refuses the corpus
-_TWO_HELD_OUT = 8  # with so many speakers, each held-out split gets two
 _SHARDS = 8  # of a split, where it has clips enough: several can be read, and written, at once
 _CLIPS_IN_A_SMALL_SHARD = 16
 
@@ -143,8 +137,8 @@ def prepare(source: str, output: str, settings: Settings, *, workers: int) -> di
     Progress goes to stderr. Where `output` is already made of these files with these settings, nothing is done.
 
     Returns:
-        What `corpus.json` holds: besides the fields of `clip.write_description` (with `dropped` as {reason: {"count":
-        n, "example": path}}), the `seconds` of sound by split, `split_by` ("hash" or "rank"), and a fingerprint of the
+        What `corpus.json` holds: besides the fields of `clip.write_description`, one of the `examples` of what was
+        dropped by reason, the `seconds` of sound by split, `split_by` ("hash" or "rank"), and a fingerprint of the
         `input`.
 
     Raises:
@@ -162,16 +156,16 @@ def prepare(source: str, output: str, settings: Settings, *, workers: int) -> di
         print(f"{output} is already made of these files, with these settings", file=sys.stderr)
         shutil.rmtree(aside, ignore_errors=True)
         return description
-    splits, split_by = _split(speakers.clips)
-    shards = [shard for split in clip.SPLITS for shard in _plan(split, splits[split], speakers.clips, settings)]
+    members, split_by = _split(speakers.clips)
+    shards = [shard for split in clip.SPLITS for shard in _plan(split, members[split], speakers.clips, settings)]
     _claim(output, aside, identity)
     reports = _write_all(shards, source, output, aside, settings, workers)
     description = identity | {"split_by": split_by} | _describe(shards, reports, speakers.dropped, settings)
-    for split, fewest in _FEWEST_SPEAKERS.items():
+    for split, fewest in splits.FEWEST.items():
         if description["speakers"][split] < fewest:
             raise PairsError(
-                f"split '{split}' is left with {description['speakers'][split]} of {len(splits[split])} speakers, and "
-                f"{fewest} are needed. Dropped: {_listed(description['dropped'])}. Mend the input, remove {output} and "
+                f"split '{split}' is left with {description['speakers'][split]} of {len(members[split])} speakers, and "
+                f"{fewest} are needed. Dropped: {reasons.listed(description)}. Mend the input, remove {output} and "
                 f"start again"
             )
     clip.write_description(output, description)
@@ -189,12 +183,8 @@ def summary(description: Mapping[str, Any]) -> str:
     if description["split_by"] == "rank":
         lines.append("few speakers: split by rank, so that each split has some; adding speakers may change the splits")
     if description["dropped"]:
-        lines.append(f"dropped: {_listed(description['dropped'])}")
+        lines.append(f"dropped: {reasons.listed(description)}")
     return "\n".join(lines)
-
-
-def _listed(dropped: Mapping[str, Mapping[str, Any]]) -> str:
-    return "; ".join(f"{found['count']:,} {reason} (such as {found['example']})" for reason, found in dropped.items())
 
 
 # What there is, and which split and shard it goes to.
@@ -224,12 +214,11 @@ def _look(source: str, output: str, settings: Settings) -> _Speakers:
         raise PairsError(f"{source} cannot be read: {error}") from error
     if not names:
         raise PairsError(f"{source} holds no folders: one a speaker is expected, with stills and sound files in it")
-    needed = sum(_FEWEST_SPEAKERS.values())
-    if len(clips) < needed:
-        without = _listed(_counted(dropped)) or "none"
+    if len(clips) < splits.NEEDED:
+        without = reasons.listed(_counted(dropped))
         raise PairsError(
-            f"{source} has {len(clips)} speakers with stills and sound, and {needed} are needed: two to train, one "
-            f"each to validate and to test. Folders that are none: {without}"
+            f"{source} has {len(clips)} speakers with stills and sound, and {splits.NEEDED} are needed: two to train, "
+            f"one each to validate and to test. Folders left out: {without}"
         )
     return _Speakers(clips, dropped, digest.hexdigest())
 
@@ -267,16 +256,11 @@ def _hash(name: str) -> bytes:
 
 def _split(speakers: Mapping[str, list[int]]) -> tuple[dict[str, list[str]], str]:
     """The speakers of each split, and "hash" or "rank": by which of them it was chosen."""
-    by_hash = {split: [name for name in speakers if clip.split_of(_text(name)) == split] for split in clip.SPLITS}
-    held_out = 2 if len(speakers) >= _TWO_HELD_OUT else 1
-    fewest = _FEWEST_SPEAKERS | {"validation": held_out, "test": held_out}
-    if all(len(by_hash[split]) >= fewest[split] for split in clip.SPLITS):
-        return by_hash, "hash"
-    ranked = sorted(speakers, key=_hash)
-    held_out = max(held_out, round(len(ranked) / 10))
-    validation, test = len(ranked) - 2 * held_out, len(ranked) - held_out
-    by_rank = {"train": ranked[:validation], "validation": ranked[validation:test], "test": ranked[test:]}
-    return {split: sorted(names) for split, names in by_rank.items()}, "rank"
+    shares = {name: splits.share(splits.place(_text(name))) for name in speakers}
+    ranges, split_by = splits.ranges(sorted(shares.values()))
+    return {
+        split: [name for name in speakers if low <= shares[name] < high] for split, (low, high) in ranges.items()
+    }, split_by
 
 
 def _plan(split: str, names: list[str], clips: Mapping[str, list[int]], settings: Settings) -> Iterator[_Shard]:
@@ -325,7 +309,7 @@ def _write_all(
     """Writes every shard that is not there yet, and returns the report of each."""
     todo = [shard for shard in shards if not os.path.exists(_report_path(aside, shard))]
     total = sum(shard.sounds for shard in shards)
-    progress = _Progress(total, total - sum(shard.sounds for shard in todo))
+    progress = Progress(total, "sounds", total - sum(shard.sounds for shard in todo))
     write = functools.partial(_write, source=source, output=output, aside=aside, settings=settings)
     if workers == 1:
         for shard in todo:
@@ -340,7 +324,7 @@ def _write_all(
     return reports
 
 
-def _write_in_processes(write: Callable[..., None], todo: list[_Shard], workers: int, progress: "_Progress") -> None:
+def _write_in_processes(write: Callable[..., None], todo: list[_Shard], workers: int, progress: Progress) -> None:
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
     with concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (done,)) as pool:
@@ -386,46 +370,6 @@ def _write_counted(write: Callable[..., None], shard: _Shard) -> None:
 def _count_sound() -> None:
     with _done.get_lock():
         _done.value += 1
-
-
-class _Progress:
-    """A line on stderr: how many sounds are done, how fast, how long it will take.
-
-    Args:
-        total: sounds there are.
-        before: sounds that were done by an earlier run.
-    """
-
-    def __init__(self, total: int, before: int) -> None:
-        self.added = 0
-        self._total, self._before = total, before
-        self._start = self._shown = time.monotonic()
-        self._every = 0.5 if sys.stderr.isatty() else 10.0
-
-    def add(self, sounds: int = 1) -> None:
-        self.added += sounds
-        if time.monotonic() - self._shown >= self._every:
-            self._shown = time.monotonic()
-            self._show()
-
-    def close(self) -> None:
-        self._show()
-        if sys.stderr.isatty():
-            print(file=sys.stderr)
-
-    def _show(self) -> None:
-        done = self._before + self.added
-        rate = self.added / max(time.monotonic() - self._start, 1e-3)
-        left = f", {_duration((self._total - done) / rate)} left" if rate and done < self._total else ""
-        line = f"{done:,} of {self._total:,} sounds, {rate:.1f} a second{left}"
-        terminal = sys.stderr.isatty()
-        print(f"\r{line:<79}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 # One shard, in whichever process.
@@ -551,18 +495,17 @@ def _describe(
         "clips": clips,
         "speakers": {split: len(names) for split, names in speakers.items()},
         "seconds": {split: round(total, 1) for split, total in seconds.items()},
-        "dropped": _counted(dropped),
-    }
+    } | _counted(dropped)
 
 
 def _counted(dropped: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Reasons by path, as counts and one example of each reason."""
+    """Reasons by path, as the fields `dropped` and `examples` of `corpus.json`."""
     counts = collections.Counter(dropped.values())
-    examples = {reason: min(path for path, why in dropped.items() if why == reason) for reason in counts}
+    met = [reason for reason in Reason if counts[reason]]
+    examples = {reason: min(path for path, why in dropped.items() if why == reason) for reason in met}
     return {
-        str(reason): {"count": counts[reason], "example": _text(examples[reason])}
-        for reason in Reason
-        if counts[reason]
+        "dropped": {str(reason): counts[reason] for reason in met},
+        "examples": {str(reason): _text(example) for reason, example in examples.items()},
     }
 
 

@@ -1,43 +1,58 @@
-"""`python -m pipelines.prepare`: makes a corpus of clips, which `python -m s2f_tf.train --corpus=...` reads."""
+"""`python -m pipelines.prepare`: makes a corpus of clips, which `python -m s2f_tf.train --corpus=...` reads.
 
+Flags that are not in this list go to Apache Beam: `--runner=FlinkRunner --flink_master=...` and all others it knows.
+"""
+
+import functools
+import logging
 import os
+import sys
+from typing import Any
 
-from absl import flags
+from absl import app, flags
 
 from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
-from pipelines import pairs
+from pipelines import pairs, sources
 from s2f_tf.config import MAX_SECONDS
 from s2f_tf.data import audio, clip
+from s2f_tf.errors import UserError
 
 _SOURCE = flags.DEFINE_enum(
-    "source", None, ["pairs"], "pairs: stills and sound files in a folder a speaker", required=True
+    "source",
+    None,
+    [*sources.SOURCES, "pairs"],
+    "folder: videos in a folder a speaker; avspeech: videos and the published list; voxceleb: its trees of folders; "
+    "pairs: stills and sound files in a folder a speaker",
+    required=True,
 )
-_INPUT = flags.DEFINE_string("input", None, "folder that holds a folder for each speaker", required=True)
+_INPUT = flags.DEFINE_string("input", None, "folder that holds the videos, or a folder for each speaker", required=True)
+_LIST = flags.DEFINE_string("list", None, "CSV of AVSpeech: video id, start, end, x, y")
 _OUTPUT = flags.DEFINE_string("output", None, "folder for the clips", required=True)
 _FACE_SIZE = flags.DEFINE_integer(
     "face_size", 128, "height and width of faces in pixels", lower_bound=16, upper_bound=1024
 )
-_FACES_PER_CLIP = flags.DEFINE_integer("faces_per_clip", 4, "the most stills that one clip gets", lower_bound=1)
+_FACES_PER_CLIP = flags.DEFINE_integer("faces_per_clip", 4, "the most faces that one clip gets", lower_bound=1)
 _MAX_SECONDS = flags.DEFINE_float(
     "max_seconds",
     20.0,
-    "longer sounds are cut into equal pieces of at most so much",
-    lower_bound=1.0,
+    "longer sounds are cut: of videos in a pause, of pairs into equal pieces",
+    lower_bound=2.0,
     upper_bound=MAX_SECONDS,
 )
 _CLIPS_PER_SHARD = flags.DEFINE_integer(
-    "clips_per_shard", 500, "about how many clips a shard holds; 500 are about 100 MB", lower_bound=1
+    "clips_per_shard", 500, "of pairs, about how many clips a shard holds; 500 are about 100 MB", lower_bound=1
 )
 _AUDIO_FORMAT = flags.DEFINE_enum(
     "audio_format", None, clip.AUDIO_FORMATS, "by default FLAC where training can read it here, else WAV"
 )
-_WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "processes; the output does not depend on it", lower_bound=1)
+_WORKERS = flags.DEFINE_integer(
+    "workers", os.cpu_count(), "processes on this machine; the output does not depend on it", lower_bound=1
+)
 
 
-def main() -> None:
-    """Makes the corpus and prints what it holds."""
+def _prepare_pairs() -> str:
     settings = pairs.Settings(
         face_size=_FACE_SIZE.value,
         faces_per_clip=_FACES_PER_CLIP.value,
@@ -45,9 +60,63 @@ def main() -> None:
         clips_per_shard=_CLIPS_PER_SHARD.value,
         audio_format=_AUDIO_FORMAT.value or audio.default_format(),
     )
-    description = pairs.prepare(_INPUT.value, _OUTPUT.value, settings, workers=_WORKERS.value)
-    print(pairs.summary(description))
+    return pairs.summary(pairs.prepare(_INPUT.value, _OUTPUT.value, settings, workers=_WORKERS.value))
+
+
+def _prepare_videos(options: Any) -> str:
+    from pipelines import job
+    from pipelines.extract import Settings
+
+    settings = Settings(
+        face_size=_FACE_SIZE.value,
+        faces_per_clip=_FACES_PER_CLIP.value,
+        max_seconds=_MAX_SECONDS.value,
+        audio_format=_AUDIO_FORMAT.value or audio.default_format(),
+    )
+    what = job.Job(_SOURCE.value, _INPUT.value, _LIST.value, _OUTPUT.value, settings)
+    try:
+        description = job.prepare(what, options)
+    except (job.WorkerLostError, KeyboardInterrupt) as error:
+        # Beam's threads wait for what will not come, and would keep this process.
+        print(f"error: {error}" if str(error) else "interrupted", file=sys.stderr, flush=True)
+        os._exit(1)
+    return pairs.summary(description)
+
+
+def _beam_options(arguments: list[str]) -> Any:
+    """Beam's options from what is left of the command line; by default its runner on this machine.
+
+    Raises `UserError` where that runner knows a flag as little. Others may: they ask a cluster.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    here = ["--direct_running_mode=multi_processing", f"--direct_num_workers={_WORKERS.value}"]
+    options = PipelineOptions([*here, *arguments])
+    if options.view_as(StandardOptions).runner in (None, "DirectRunner"):
+        unknown = options.get_all_options(retain_unknown_options=True).keys() - options.get_all_options().keys()
+        if unknown:
+            raise UserError(f"neither this command nor Beam's DirectRunner knows --{min(unknown)}: see --helpfull")
+    return options
+
+
+def main(for_beam: list[str]) -> None:
+    """Makes the corpus and prints what it holds."""
+    if _SOURCE.value != "pairs":
+        print(_prepare_videos(_beam_options(for_beam)))
+    elif for_beam:
+        raise UserError(f"unknown flag {for_beam[0]}: --source=pairs does not run on Beam")
+    else:
+        print(_prepare_pairs())
+
+
+def _is_ours(argument: str) -> bool:
+    name = argument.lstrip("-").split("=")[0]
+    return not argument.startswith("-") or name in flags.FLAGS or name.removeprefix("no") in flags.FLAGS
 
 
 if __name__ == "__main__":
-    command.run(main)
+    app.define_help_flags()
+    beams = [argument for argument in sys.argv[1:] if not _is_ours(argument)]
+    sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if _is_ours(argument))]
+    command.run(functools.partial(main, beams))

@@ -156,14 +156,24 @@ def test_what_cannot_be_used_is_named_and_counted_and_stops_nothing(tmp_path):
     (people / "a file beside the folders.txt").write_text("passed over")
     description = prepare(people, tmp_path / "clips", faces_per_clip=4)
     assert description["dropped"] == {
-        "no stills": {"count": 1, "example": "unseen"},
-        "no sound": {"count": 1, "example": "mute"},
-        "undecodable still": {"count": 3, "example": "faceless/a.png"},
-        "still too small": {"count": 1, "example": "p000/tiny.png"},
-        "no usable still": {"count": 1, "example": "faceless/a.wav"},
-        "undecodable sound": {"count": 2, "example": "p000/empty.wav"},
-        "silent": {"count": 2, "example": "p000/faint.wav"},
-        "too short": {"count": 1, "example": "p000/short.flac"},
+        "no stills": 1,
+        "no sound": 1,
+        "undecodable still": 3,
+        "still too small": 1,
+        "no usable still": 1,
+        "undecodable sound": 2,
+        "silent": 2,
+        "too short": 1,
+    }
+    assert description["examples"] == {
+        "no stills": "unseen",
+        "no sound": "mute",
+        "undecodable still": "faceless/a.png",
+        "still too small": "p000/tiny.png",
+        "no usable still": "faceless/a.wav",
+        "undecodable sound": "p000/empty.wav",
+        "silent": "p000/faint.wav",
+        "too short": "p000/short.flac",
     }
     assert sum(description["clips"].values()) == len(records(tmp_path / "clips")) == 6
     assert all(len(c.faces) == 2 for c in records(tmp_path / "clips"))

@@ -1,0 +1,153 @@
+"""One video, to the clips in it: utterances, each with faces from its own interval of presentation time."""
+
+import collections
+import dataclasses
+import threading
+from collections.abc import Iterator
+
+import av
+import cv2
+import numpy as np
+
+from pipelines import faces, follow, sound, voice
+from pipelines.reasons import Drop, Reason
+from pipelines.sources import Item, Span
+from pipelines.video import Pictures
+from s2f_tf.data import clip
+
+VERSION = 1  # of what this file and those it uses make of a video; raise it when that changes
+MIN_SECONDS = 1.0
+MOST_TURNED = 0.6  # see `faces.Face.turn`: beyond it, half of the face is hidden
+LEAST_SHARPNESS = 0.15  # see `faces.sharpness`
+MOST_STRETCHED = 2.0  # a face may be made so much larger, and no more
+
+_JPEG_QUALITY = 95
+_EYES = 0.27  # of the side of a crop lies between the eyes; see `faces.align`
+_DETECTING = threading.Lock()  # a runner may use several threads in one process
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the clips are to be.
+
+    Attributes:
+        face_size: height and width of the faces in pixels.
+        faces_per_clip: the most faces that one clip gets; twice as many pictures are looked at.
+        max_seconds: longer utterances are cut; 2 s or more.
+        audio_format: one of `clip.AUDIO_FORMATS`.
+    """
+
+    face_size: int
+    faces_per_clip: int
+    max_seconds: float
+    audio_format: str
+
+
+def extract(item: Item, settings: Settings, detector: faces.Detector) -> Iterator[clip.Clip | Drop]:
+    """The clips in a video, in order, and what is left out. Memory does not grow with its length.
+
+    A damaged file gives what can be read of it, or a `Drop`; it raises nothing.
+    """
+    if item.path is None:
+        yield Drop(Reason.NO_FILE, item.name)
+        return
+    try:
+        with Pictures(item.path) as pictures:
+            yield from _clips(item, pictures, settings, detector)
+    except LookupError:
+        yield Drop(Reason.NO_VIDEO, item.name)
+    except (av.error.FFmpegError, OSError) as error:
+        yield Drop(Reason.UNDECODABLE, f"{item.name}: {error.strerror or error}")
+
+
+def _clips(item: Item, pictures: Pictures, settings: Settings, detector: faces.Detector) -> Iterator[clip.Clip | Drop]:
+    path = item.sound or item.path
+    tracks = sound.tracks(path)
+    if not tracks:
+        yield Drop(Reason.NO_SOUND, item.name)
+        return
+    # A file beside the video has a clock of its own; both are taken to begin together.
+    shift = pictures.start - tracks[0].start if item.sound else 0.0
+    number = 0
+    for span in item.spans or (Span(),):
+        start, stop = (None if time is None else pictures.start - shift + time for time in (span.start, span.stop))
+        for utterance in _utterances(path, tracks, start, stop, settings.max_seconds):
+            begin = utterance.start + shift - pictures.start
+            end = begin + utterance.seconds
+            where = f"{item.name} at {begin:.1f}-{end:.1f} s"
+            if isinstance(utterance, voice.Unusable):
+                yield Drop(utterance.reason, where)
+                continue
+            found = _faces(pictures, begin, end, span.point, settings, detector)
+            if isinstance(found, Reason):
+                yield Drop(found, where)
+            else:
+                id_ = f"{item.name}#{number}@{begin:.3f}"
+                yield clip.Clip(id=id_, speaker=item.speaker, waveform=utterance.waveform, faces=found)
+            number += 1
+
+
+def _utterances(
+    path: str, tracks: list[sound.Track], start: float | None, stop: float | None, max_seconds: float
+) -> Iterator[voice.Utterance | voice.Unusable]:
+    """What is said between two times, on the first track that has an utterance; what is unusable on it comes last."""
+    first = None
+    for track in tracks:
+        listener = voice.Listener(MIN_SECONDS, max_seconds)
+        count = 0
+        for utterance in listener.utterances(sound.pieces(path, track, start, stop), start, stop):
+            count += 1
+            yield utterance
+        first = first or listener
+        if count:
+            yield from listener.unusable
+            return
+    begin = tracks[0].start if start is None else start
+    yield from first.unusable or [voice.Unusable(first.verdict, begin, first.heard)]
+
+
+def _faces(
+    pictures: Pictures,
+    begin: float,
+    end: float,
+    point: tuple[float, float] | None,
+    settings: Settings,
+    detector: faces.Detector,
+) -> tuple[bytes, ...] | Reason:
+    """JPEG files of the face of who speaks between two times, as spread as can be; or why there are none."""
+    looks = 2 * settings.faces_per_clip
+    times = pictures.start + begin + (np.arange(looks) + 0.5) / looks * (end - begin)
+    shown = [picture for _, picture in pictures.at(times)]
+    if not shown:
+        return Reason.NO_PICTURE
+    shape = collections.Counter(picture.shape for picture in shown).most_common(1)[0][0]
+    shown = [picture for picture in shown if picture.shape == shape]  # few files change it in their midst
+    with _DETECTING:
+        found = detector.find(shown)
+    height, width = shape[:2]
+    place = point and (point[0] * width, point[1] * height)
+    followed = follow.follow(found, place, max(width, height))
+    if isinstance(followed, Reason):
+        return followed
+    judged = [_crop(picture, face, settings.face_size) for picture, face in zip(shown, followed, strict=True) if face]
+    crops = [crop for crop in judged if not isinstance(crop, Reason)]
+    if not crops:
+        return collections.Counter(judged).most_common(1)[0][0]
+    count = min(len(crops), settings.faces_per_clip)
+    spread = np.round(np.linspace(0, len(crops) - 1, count)).astype(int)
+    return tuple(_encoded(crops[index]) for index in spread)
+
+
+def _crop(picture: np.ndarray, face: faces.Face, size: int) -> np.ndarray | Reason:
+    """uint8 [size, size, 3], or what is wrong with it."""
+    if _EYES * size > MOST_STRETCHED * np.linalg.norm(face.landmarks[1] - face.landmarks[0]):
+        return Reason.FACE_TOO_SMALL
+    if face.turn > MOST_TURNED:
+        return Reason.TURNED_AWAY
+    crop = faces.align(picture, face, size)
+    return crop if faces.sharpness(crop) >= LEAST_SHARPNESS else Reason.BLURRED
+
+
+def _encoded(crop: np.ndarray) -> bytes:
+    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()

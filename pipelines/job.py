@@ -1,0 +1,245 @@
+"""The job: an Apache Beam pipeline from rows of a source to shards, the same on every runner.
+
+    parts of what there is to do -> videos -> reshuffled -> each to its result, kept aside
+                                                              | all done
+    parts of what there is to do -> a summary of each -> one plan -> shards -> reshuffled -> each written
+
+Between its steps go names and counts alone; sound and faces go through files below `<output>/.unfinished`. So memory
+does not grow with the corpus on any runner, a step that is done again finds what it did before, and the same command
+goes on where it was interrupted. Input and output have to be the same paths on every machine of a cluster.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import reasons, results, shards, sources, splits
+from pipelines.extract import Settings, extract
+from pipelines.progress import Progress, Tally, tallied
+from pipelines.sources import Item
+from s2f_tf.data import clip
+from s2f_tf.errors import UserError
+
+_LOOKED = 0.5  # seconds between two looks at how far the job is
+
+
+class JobError(UserError):
+    """An output that holds something else, or a job that could not go on; the message says which."""
+
+
+class WorkerLostError(JobError):
+    """A worker process is gone, and the runner would wait for it for ever."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        source: one of `sources.SOURCES`.
+        folder: with the videos.
+        list_path: the list of AVSpeech, else None.
+        output: folder for the corpus.
+        settings: what the clips are to be.
+        shard_bytes: the most that a shard holds, but for one clip.
+    """
+
+    source: str
+    folder: str
+    list_path: str | None
+    output: str
+    settings: Settings
+    shard_bytes: int = shards.BYTES
+
+    @property
+    def aside(self) -> str:
+        """Where unfinished work lies."""
+        return os.path.join(self.output, results.FOLDER)
+
+
+def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
+    """Makes the corpus, or goes on where it was interrupted. Progress goes to stderr.
+
+    Where the output is already made of these files with these settings, nothing is done.
+
+    Args:
+        job: what is to be done.
+        options: Beam's, the runner among them.
+
+    Returns:
+        What `corpus.json` holds: besides the fields of `clip.write_description`, `examples` of what was dropped by
+        reason, the `seconds` of sound by split, `split_by` ("hash" or "rank"), and a fingerprint of the `input`.
+
+    Raises:
+        SourceError, JobError: before any work, where the input cannot be used or the output holds something else;
+            `JobError` also where the work failed on the way.
+        CorpusTooSmallError: after it, where too few speakers are left.
+    """
+    _claim(job)
+    results.write_items(job.aside, sources.rows(job.source, job.folder, job.list_path))
+    count, fingerprint = _counted(job)
+    flags = {"source": job.source} | dataclasses.asdict(job.settings) | {"shard_bytes": job.shard_bytes}
+    identity = {
+        "made_by": f"python -m pipelines.prepare {' '.join(f'--{name}={value}' for name, value in flags.items())}",
+        "input": fingerprint,
+    }
+    if os.path.exists(os.path.join(job.output, "corpus.json")):
+        description = clip.read_description(job.output)
+        shutil.rmtree(job.aside)
+        if {name: description.get(name) for name in identity} != identity:
+            raise JobError(f"{job.output} holds a corpus of other files or other settings: choose another --output")
+        print(f"{job.output} is already made of these files, with these settings", file=sys.stderr)
+        return description
+    if not count:
+        raise JobError(f"{job.folder} holds no video that --source={job.source} knows: see docs/pipelines.md")
+    shutil.rmtree(os.path.join(job.aside, "progress"), ignore_errors=True)
+    _run(job, options, count)
+    found = shards.corpus(job.aside)
+    written = found.pop("shards")
+    for split, fewest in splits.FEWEST.items():
+        if found["speakers"][split] < fewest:
+            raise shards.CorpusTooSmallError(
+                f"split '{split}' has {found['speakers'][split]} speakers, and {fewest} are needed. "
+                f"Dropped: {reasons.listed(found)}"
+            )
+    shards.remove_others(job.output, written)
+    settings = {"audio_format": job.settings.audio_format, "face_size": job.settings.face_size}
+    description = identity | settings | found
+    clip.write_description(job.output, description)
+    shutil.rmtree(job.aside)
+    return description
+
+
+def pipeline(job: Job, options: PipelineOptions) -> beam.Pipeline:
+    """The steps, to be run on the runner that the options name."""
+    steps = beam.Pipeline(options=options)
+    parts = steps | "Parts" >> beam.Create(results.buckets(job.aside))
+    done = (
+        parts
+        | "Videos" >> beam.FlatMap(lambda part: results.items(job.aside, job.source, part))
+        | "Spread videos" >> beam.Reshuffle()
+        | "Extract" >> beam.ParDo(_Extract(job))
+        | "All done" >> beam.combiners.Count.Globally()
+    )
+    _ = (
+        parts
+        | "Sum up" >> beam.Map(_sum_up, job, beam.pvalue.AsSingleton(done))
+        | "All parts" >> beam.combiners.ToList()
+        | "Plan" >> beam.FlatMap(lambda found: shards.plan(job.aside, job.source, found, job.shard_bytes))
+        | "Spread shards" >> beam.Reshuffle()
+        | "Write" >> beam.Map(lambda shard: shards.write(job.aside, job.source, job.output, shard))
+    )
+    return steps
+
+
+class _Extract(beam.DoFn):
+    """Makes the result of a video, unless it is there."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def setup(self) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)  # each process keeps one core busy
+        self._tally = Tally(os.path.join(self._job.aside, "progress"))
+
+    def process(self, item: Item) -> Iterator[str]:
+        key = results.key(item, self._job.settings)
+        reused = results.is_done(self._job.aside, item, key)
+        if not reused:
+            from pipelines.faces import shared_detector
+
+            found = extract(item, self._job.settings, shared_detector())
+            results.write(self._job.aside, item, key, found, self._job.settings.audio_format)
+        self._tally.add(reused)
+        yield item.name
+
+    def finish_bundle(self) -> None:
+        self._tally.write()
+
+
+def _sum_up(part: str, job: Job, done: int) -> dict[str, Any]:
+    return shards.summary(job.aside, job.source, part)
+
+
+def _claim(job: Job) -> None:
+    """Makes the output folder ours. Raises `JobError` where it holds what this job did not write."""
+    source, output = os.path.realpath(job.folder), os.path.realpath(job.output)
+    if os.path.isdir(source) and os.path.commonpath([source, output]) == source:
+        raise JobError(f"{job.output} lies in {job.folder}, and would be taken for input: choose another --output")
+    try:
+        there = set(os.listdir(job.output)) if os.path.exists(job.output) else set()
+        if there and not there & {results.FOLDER, "corpus.json"}:
+            raise JobError(f"{job.output} is not empty, and holds no corpus: choose another --output")
+        os.makedirs(job.aside, exist_ok=True)
+    except OSError as error:
+        raise JobError(f"{job.output} cannot be used: {error}") from error
+
+
+def _counted(job: Job) -> tuple[int, str]:
+    """How many videos there are, and a fingerprint of their names and sizes."""
+    count, digest = 0, hashlib.sha256()
+    for part in results.buckets(job.aside):
+        for item in results.items(job.aside, job.source, part):
+            sizes = [os.path.getsize(path) for path in (item.path, item.sound) if path]
+            digest.update(json.dumps([item.name, item.speaker, dataclasses.astuple(item)[4], sizes]).encode())
+            count += 1
+    return count, digest.hexdigest()
+
+
+def _run(job: Job, options: PipelineOptions, count: int) -> None:
+    """Runs the steps to their end, and shows how far they are."""
+    # What workers inherit: one process keeps one core busy, and says nothing of GPUs.
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    ended, failures = threading.Event(), []
+
+    def run() -> None:
+        try:
+            pipeline(job, options).run().wait_until_finish()
+        except BaseException as error:
+            failures.append(error)
+        ended.set()
+
+    def on_thread_error(arguments: threading.ExceptHookArgs) -> None:
+        # Beam's direct runner waits for ever for a worker that was killed; only a thread of its own tells.
+        if arguments.thread is not None and arguments.thread.name == "run_worker":
+            failures.append(
+                WorkerLostError(f"a worker was lost: {arguments.exc_value}. The same command goes on from here")
+            )
+            ended.set()
+
+    progress = Progress(count, "videos")
+    before, threading.excepthook = threading.excepthook, on_thread_error
+    try:
+        threading.Thread(target=run, name="job", daemon=True).start()
+        while not ended.wait(_LOOKED):
+            progress.update(**tallied(os.path.join(job.aside, "progress")))
+        progress.update(**tallied(os.path.join(job.aside, "progress")))
+    finally:
+        threading.excepthook = before
+        progress.close()
+    if failures:
+        raise _explained(failures[0])
+
+
+def _explained(error: BaseException) -> BaseException:
+    """What a runner raises, where it is about something that a person can put right, as such an error."""
+    if isinstance(error, UserError):
+        return error
+    for kind in ("CorpusTooSmallError: ", "OSError: ", "UserError: "):
+        for line in reversed(str(error).splitlines()):
+            if kind in line:
+                return JobError(line.split(kind, 1)[1].split(" [while running", 1)[0])
+    return error

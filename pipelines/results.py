@@ -1,0 +1,164 @@
+"""What became of each video, kept aside until the corpus is whole, so that no work is done twice.
+
+    <output>/.unfinished/
+        items/0a7.jsonl               what there is to do, by the first digits of the speaker's place (see splits.py)
+        videos/0a7/<place>-<name>.tfrecord   the clips of one video, as they will stand in a shard
+        videos/0a7/<place>-<name>.json       what they are and what was dropped; its presence says that both are whole
+        shards/<shard>.json           what a shard in <output> was made of
+        progress/                     see progress.py
+
+Every file is written aside and renamed. A result is used again where the same software, settings and bytes would make
+it: its key says so. The names of the files put results in the order of the corpus: by speaker, then by video.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from pipelines import sources, splits
+from pipelines.extract import VERSION, Settings
+from pipelines.reasons import Drop, Dropped
+from pipelines.sources import Item
+from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import clip
+
+FOLDER = ".unfinished"
+
+_DIGITS = 3  # of the place: 4096 folders
+_FRAME = 16  # bytes that a TFRecord adds to its data
+_LOOK = 65_536  # bytes in three places of a file, by which it is told from another of its name and size
+_HELD = 20_000  # rows in memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of a video.
+
+    Attributes:
+        place: of its speaker, see `splits.place`.
+        key: what it was made of.
+        clips: id, bytes in the shard, and seconds of each clip.
+        dropped, examples: how often each reason was met, and one example.
+        path: of the records.
+    """
+
+    place: str
+    key: str
+    clips: list[tuple[str, int, float]]
+    dropped: dict[str, int]
+    examples: dict[str, str]
+    path: str
+
+
+def write_items(aside: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Writes down all there is to do, in place of what an earlier run wrote."""
+    folder = os.path.join(aside, "items")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    rows = iter(rows)
+    while some := list(itertools.islice(rows, _HELD)):
+        some.sort(key=lambda row: splits.place(row[0])[:_DIGITS])
+        for bucket, of_bucket in itertools.groupby(some, key=lambda row: splits.place(row[0])[:_DIGITS]):
+            with open(os.path.join(folder, f"{bucket}.jsonl"), "a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in of_bucket)
+
+
+def buckets(aside: str) -> list[str]:
+    """The names of the parts of what there is to do, in order."""
+    return sorted(name.removesuffix(".jsonl") for name in os.listdir(os.path.join(aside, "items")))
+
+
+def items(aside: str, source: str, bucket: str) -> list[Item]:
+    """What there is to do in a part, in the order of the corpus."""
+    by_speaker: dict[str, list[Mapping[str, Any]]] = {}
+    with open(os.path.join(aside, "items", f"{bucket}.jsonl"), encoding="utf-8") as file:
+        for speaker, row in map(json.loads, file):
+            by_speaker.setdefault(speaker, []).append(row)
+    found = [item for speaker in by_speaker for item in sources.items(source, by_speaker[speaker], speaker)]
+    return sorted(found, key=_name)
+
+
+def key(item: Item, settings: Settings) -> str:
+    """Says what a result is made of: two that have the same key have the same bytes."""
+    made_of = [VERSION, dataclasses.astuple(settings), item.name, item.speaker, item.spans]
+    made_of += [_fingerprint(path) for path in (item.path, item.sound)]
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()
+
+
+def read(aside: str, item: Item) -> Result:
+    """What became of a video. Raises `FileNotFoundError` where it has not been done."""
+    base = _base(aside, item)
+    with open(f"{base}.json", encoding="utf-8") as file:
+        found = json.load(file)
+    return Result(splits.place(item.speaker), path=f"{base}.tfrecord", **found)
+
+
+def is_done(aside: str, item: Item, key: str) -> bool:
+    """Whether an earlier run, or another worker, has made the very result."""
+    try:
+        return read(aside, item).key == key
+    except FileNotFoundError:
+        return False
+
+
+def write(aside: str, item: Item, key: str, found: Iterable[clip.Clip | Drop], audio_format: str) -> None:
+    """Writes what became of a video while it comes."""
+    base = _base(aside, item)
+    os.makedirs(os.path.dirname(base), exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(f"{base}.json")  # of other files or settings: it would vouch for the new records
+    clips, dropped = [], Dropped()
+    with aside_then_renamed(f"{base}.tfrecord") as path, tf.io.TFRecordWriter(path) as writer:
+        for one in found:
+            if isinstance(one, Drop):
+                dropped.add(one.reason, one.where)
+            else:
+                record = clip.encode(one, audio_format)
+                writer.write(record)
+                clips.append((one.id, len(record) + _FRAME, len(one.waveform) / SAMPLE_RATE))
+    with aside_then_renamed(f"{base}.json") as path, open(path, "w", encoding="utf-8") as file:
+        json.dump({"key": key, "clips": clips, "dropped": dropped.counts, "examples": dropped.examples}, file)
+
+
+@contextlib.contextmanager
+def aside_then_renamed(path: str) -> Iterator[str]:
+    """A path to write to; what is there at the end takes the place of `path`. Two workers do not disturb each other."""
+    part = f"{path}.{uuid.uuid4().hex}.part"
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)
+
+
+def _name(item: Item) -> str:
+    return f"{splits.place(item.speaker)}-{splits.place(item.name)}"
+
+
+def _base(aside: str, item: Item) -> str:
+    name = _name(item)
+    return os.path.join(aside, "videos", name[:_DIGITS], name)
+
+
+def _fingerprint(path: str | None) -> tuple[int, str] | None:
+    """A file's size and a hash of parts of it. None where it cannot be read, which will be found again."""
+    try:
+        with open(path, "rb") as file:
+            size = os.path.getsize(path)
+            parts = hashlib.sha256()
+            for start in (0, size // 2, max(0, size - _LOOK)):
+                file.seek(start)
+                parts.update(file.read(_LOOK))
+    except (OSError, TypeError):
+        return None
+    return size, parts.hexdigest()
