@@ -198,7 +198,7 @@ async function rank(files) {
   ranked.sort((one, other) => other.probability - one.probability);
   element("ranking").replaceChildren(...ranked.map(rankedItem));
   const one = ranked.length === 1 ? " With a single face there is nothing to choose between." : "";
-  say(`How likely each face is the one of ${voice.name}, among these.${one}`, false, where);
+  say(`How well each face suits ${voice.name}, beside the others.${one}`, false, where);
 }
 
 function rankedItem({ jpeg_b64, file, probability }, place) {
@@ -209,7 +209,7 @@ function rankedItem({ jpeg_b64, file, probability }, place) {
   picture.src = `data:image/jpeg;base64,${jpeg_b64}`;
   picture.alt = `Face ${place + 1}, from ${file}`;
   meter.value = probability;
-  meter.setAttribute("aria-label", "likely");
+  meter.setAttribute("aria-label", "suits the voice");
   text.textContent = `${(100 * probability).toFixed(1)} %`;
   item.append(picture, meter, text);
   return item;

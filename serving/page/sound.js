@@ -101,19 +101,21 @@ export function encodeWav({ samples, rate }) {
 
 /** Draws samples, all or the last of them, as a waveform. */
 export function drawWaveform(canvas, samples) {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  canvas.width = width * devicePixelRatio; // which clears it, too
+  canvas.height = height * devicePixelRatio;
   const context = canvas.getContext("2d");
-  const { width, height } = canvas;
-  context.clearRect(0, 0, width, height);
+  context.scale(devicePixelRatio, devicePixelRatio);
   context.fillStyle = getComputedStyle(canvas).getPropertyValue("--accent");
-  const bars = width / 6;
+  const bars = Math.floor(width / 5);
   for (let bar = 0; bar < bars; bar++) {
     const from = Math.floor((bar * samples.length) / bars);
     const to = Math.max(from + 1, Math.floor(((bar + 1) * samples.length) / bars));
     let most = 0;
     for (let i = from; i < to && i < samples.length; i++) most = Math.max(most, Math.abs(samples[i]));
-    const tall = Math.max(3, Math.min(1, most * 1.4) * height);
+    const tall = Math.max(3, Math.sqrt(Math.min(1, most)) * height); // so that a quiet voice is seen
     context.beginPath();
-    context.roundRect(bar * 6 + 1, (height - tall) / 2, 4, tall, 2);
+    context.roundRect(bar * 5 + 1, (height - tall) / 2, 3, tall, 1.5);
     context.fill();
   }
 }

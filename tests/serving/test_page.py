@@ -178,13 +178,20 @@ def test_a_downloaded_face_says_that_it_is_synthetic(page, tmp_path):
         np.testing.assert_array_equal(np.asarray(picture)[..., :3], faces(page)[0])
 
 
+def test_what_the_faces_are_is_said_beside_them(page):
+    notice = find(page, "section:has(#faces) .notice")
+    assert notice.is_displayed()
+    assert notice.text.startswith("These faces are synthetic.") and "must not be used to identify" in notice.text
+    assert "is not stored" in find(page, "footer").text
+
+
 def test_photographs_are_ranked(page, tmp_path):
     hear(page, 2)
     astronaut = Image.fromarray(data.astronaut())
     astronaut.save(tmp_path / "a.jpg")
     astronaut.transpose(Image.Transpose.FLIP_LEFT_RIGHT).point(lambda v: v * 0.6).save(tmp_path / "b.png")
     find(page, "#photographs").send_keys(f"{tmp_path}/a.jpg\n{tmp_path}/b.png")
-    wait(page, lambda: status(page, "photographs-status").startswith("How likely each face"))
+    wait(page, lambda: status(page, "photographs-status").startswith("How well each face suits example 2"))
     shown = [float(text.text.split()[0]) for text in page.find_elements(By.CSS_SELECTOR, ".ranking span")]
     assert len(shown) == 2 and shown == sorted(shown, reverse=True) and sum(shown) == pytest.approx(100, abs=0.2)
 
