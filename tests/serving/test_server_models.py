@@ -1,4 +1,5 @@
 import asyncio
+import pathlib
 import threading
 import time
 
@@ -276,6 +277,45 @@ def test_new_labels_may_come_before_their_versions_where_the_flag_says_so(disk):
         with pytest.raises(RequestError) as error:  # it would take the label from a version that serves
             await models.reload(config(labelled.replace("value: 1", "value: 2")))
         assert error.value.code == StatusCode.FAILED_PRECONDITION
+        models.close()
+
+    run(test())
+
+
+def test_a_canary_is_tried_promoted_and_rolled_back_by_edits_of_the_file_that_is_deployed(disk, tmp_path):
+    """The steps of docs/serving.md, begun with serving/deploy/models.config."""
+    deployed = (pathlib.Path(__file__).parents[2] / "serving" / "deploy" / "models.config").read_text()
+    first = deployed.replace('"/models/s2f"', f'"{tmp_path / "s2f"}"')
+    canary = first.replace("versions: 1 ", "versions: [1, 2] ").replace(
+        "version_labels {", 'version_labels { key: "canary" value: 2 }\n    version_labels {', 1
+    )
+    promoted = canary.replace('key: "stable" value: 1', 'key: "stable" value: 2')
+    alone = first.replace("versions: 1 ", "versions: 2 ").replace("value: 1", "value: 2")
+    assert len({first, canary, promoted, alone}) == 4
+
+    def read(text):
+        return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+
+    async def test():
+        disk(1, 2, name="s2f")
+        models = Models(Loaded, labels_before_versions=True)
+        await models.start(read(first))
+        stable, trial = spec("s2f", label="stable"), spec("s2f", label="canary")
+        assert answers(models, stable) == 1 and set(states(models, "s2f")) == {1}  # an export goes live by no accident
+        await models.reload(read(canary))
+        await until(lambda: answers(models, trial) == 2)
+        assert answers(models, stable) == 1
+        await models.reload(read(promoted))
+        assert answers(models, stable) == 2
+        await models.reload(read(canary))  # back, at once
+        assert answers(models, stable) == 1
+        await models.reload(read(promoted))
+        await models.reload(read(alone))
+        await until(lambda: states(models, "s2f") == {2: State.AVAILABLE, 1: State.END})
+        assert answers(models, stable) == 2
+        with pytest.raises(RequestError, match="not currently available"):  # version 1 is to be loaded first
+            await models.reload(read(first))
+        assert answers(models, stable) == 2
         models.close()
 
     run(test())
