@@ -51,7 +51,14 @@ class Servable:
         Any thread may call it. Raises `tf.errors.OpError`.
         """
         inputs, outputs = tuple(sorted(feeds)), tuple(sorted(set(fetches)))
-        arrays = self._callable(inputs, outputs)(*(feeds[name] for name in inputs))
+        call = self._callable(inputs, outputs)
+        try:
+            fetched = call(*(feeds[name] for name in inputs))
+        except UnicodeDecodeError as error:  # TensorFlow's message quotes what a client sent, which is no text
+            message = error.object.decode("utf-8", "replace")
+            raise tf.errors.InvalidArgumentError(None, None, message) from None
+        # What has no shape comes as a scalar of numpy's, and a string as bytes.
+        arrays = (np.array(one, object) if isinstance(one, bytes) else np.asarray(one) for one in fetched)
         return dict(zip(outputs, arrays, strict=True))
 
     def extra(self, name: str) -> str:

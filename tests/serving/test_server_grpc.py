@@ -76,6 +76,21 @@ def test_predict(stub, outputs):
     assert answered_by(response.model_spec) == LATEST
 
 
+def test_a_scalar_string_is_answered_too(stub):
+    response = stub.Predict(predict_request(spec(signature="both"), x=2.0), timeout=TIMEOUT)
+    assert tf.make_ndarray(response.outputs["words_bytes"]).item() == b"number"
+
+
+def test_an_error_that_quotes_bytes_which_are_no_text_is_told(stub):
+    request = regression_pb2.RegressionRequest(model_spec=spec(signature="regress_x_to_y"))
+    unknown = b"\xf1.12345678"  # a field that protobuf passes over, and TensorFlow's parser of examples does not
+    features = b"\n\x0d\n\1W" + unknown
+    request.input.example_list.examples.add().MergeFromString(b"\n\x0f" + features)
+    code, message = refusal(stub.Regress, request)
+    assert code == StatusCode.INVALID_ARGUMENT
+    assert message.startswith("Could not parse example input, value: ")
+
+
 def test_a_scalar_is_answered_too(stub):
     response = stub.Predict(predict_request(x=2.0), timeout=TIMEOUT)
     assert response.outputs["y"].float_val == [4.0] and not response.outputs["y"].tensor_shape.dim
