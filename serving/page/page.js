@@ -53,15 +53,11 @@ async function attempt(action, where = "status") {
 }
 
 async function toggleRecording() {
-  const button = element("record");
   if (recording) {
-    const done = recording;
-    recording = null;
-    button.setAttribute("aria-pressed", "false");
-    element("record-text").textContent = "Speak";
-    await hear(await done.stop(), `voice ${voicesHeard + 1}`);
+    await hear(await endRecording(), `voice ${voicesHeard + 1}`);
     return;
   }
+  const button = element("record");
   let heard = 0;
   let recent = new Float32Array(0);
   button.disabled = true;
@@ -83,11 +79,22 @@ async function toggleRecording() {
   say(`Listening. A few seconds are enough; press again when you are done.`);
 }
 
+function endRecording() {
+  const done = recording;
+  recording = null;
+  element("record").setAttribute("aria-pressed", "false");
+  element("record-text").textContent = "Speak";
+  return done.stop();
+}
+
 async function hearFile(file) {
-  if (file) await hear(await decode(file), file.name);
+  if (!file) return;
+  if (recording) await endRecording(); // it was given up for the file
+  await hear(await decode(file), file.name);
 }
 
 async function hearExample(button) {
+  if (recording) await endRecording();
   const response = await fetch(button.dataset.example);
   await hear(await decode(await response.blob()), button.textContent.toLowerCase());
 }

@@ -118,6 +118,14 @@ def test_speaking_brings_faces(page):
     assert min(np.abs(drawn[0].astype(int) - other).mean() for other in drawn[1:]) > 2
 
 
+def test_a_recording_is_given_up_for_an_example(page):
+    record = find(page, "#record")
+    record.click()
+    wait(page, lambda: status(page).startswith("Listening"))
+    hear(page, 3)
+    assert record.get_attribute("aria-pressed") == "false" and record.text == "Speak"
+
+
 def test_other_faces_are_others_and_kept_ones_stay(page):
     before = hear(page, 1)
     keep = page.find_elements(By.CSS_SELECTOR, ".faces button")
