@@ -11,12 +11,15 @@ from typing import Any
 import grpc
 import numpy as np
 import requests
-import tensorflow as tf
 from absl import flags
 from google.protobuf import wrappers_pb2
+
+from s2f_tf import command  # before what imports TensorFlow, which it quiets
+
+# isort: split
+import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from s2f_tf import command
 from s2f_tf.data import audio
 from s2f_tf.errors import UserError
 from s2f_tf.evaluation import figures

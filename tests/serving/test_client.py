@@ -1,5 +1,7 @@
 import concurrent.futures
+import contextlib
 import io
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -21,8 +24,18 @@ def client(request, conformance):
         yield client
 
 
-def run(module, *flags):
-    return subprocess.run([sys.executable, "-m", module, *map(str, flags)], capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def start():
+    """A function that starts a command: several at once, since each takes seconds to import TensorFlow."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    with contextlib.ExitStack() as stack:
+
+        def run(module, *flags):
+            command = [sys.executable, "-m", module, *map(str, flags)]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            return stack.enter_context(subprocess.Popen(command, env=environment, **pipes))
+
+        yield run
 
 
 def pixels(path):
@@ -30,17 +43,22 @@ def pixels(path):
         return np.asarray(picture)
 
 
-@pytest.mark.parametrize("flags", [["--target={grpc}"], ["--rest", "--target={rest}"]])
-def test_the_command_draws_what_generate_draws_to_the_bit(conformance, flags, tmp_path):
+def test_the_command_draws_what_generate_draws_to_the_bit(conformance, start, tmp_path):
     voice = tmp_path / "voice.flac"  # stereo, 24 bits and another rate: it is converted on the client
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (60_000, 2))
     soundfile.write(voice, np.cumsum(noise, axis=0) * 0.05, 44_100, subtype="PCM_24")
-    flags = [flag.format(grpc=conformance.target, rest=f"localhost:{conformance.rest_port}") for flag in flags]
     common = [f"--voice={voice}", "--faces=5", "--seed=3"]
-    sent = run("serving.client", *flags, *common, f"--out={tmp_path}/served.png")
-    assert (sent.returncode, sent.stdout.split()) == (0, [f"{tmp_path}/served.png"]), sent.stderr
-    assert run("s2f_tf.generate", *common, f"--out={tmp_path}/drawn.png").returncode == 0
-    np.testing.assert_array_equal(pixels(tmp_path / "served.png"), pixels(tmp_path / "drawn.png"))
+    grpc_flags, rest_flags = [f"--target={conformance.target}"], ["--rest", f"--target={conformance.url}"]
+    started = {
+        "drawn": start("s2f_tf.generate", *common, f"--out={tmp_path}/drawn.png"),
+        "grpc": start("serving.client", *grpc_flags, *common, f"--out={tmp_path}/grpc.png"),
+        "rest": start("serving.client", *rest_flags, *common, f"--out={tmp_path}/rest.png"),
+    }
+    for name, process in started.items():
+        output, errors = process.communicate()
+        assert (process.returncode, output.split()) == (0, [f"{tmp_path}/{name}.png"]), errors
+    for name in ("grpc", "rest"):
+        np.testing.assert_array_equal(pixels(tmp_path / f"{name}.png"), pixels(tmp_path / "drawn.png"))
 
 
 def test_every_signature_answers(client, voice):
@@ -125,19 +143,19 @@ def test_the_deadline_ends_the_retries(client):
     assert time.monotonic() - start < 5
 
 
-@pytest.mark.parametrize(
-    "flags, message",
-    [
+def test_bad_input_is_refused_with_a_message(start, voice, tmp_path):
+    (tmp_path / "voice.wav").write_bytes(voice())
+    given = f"--voice={tmp_path}/voice.wav"
+    cases = [
         (["--voice=absent.wav"], "error: absent.wav does not exist"),
         (["--voice=absent.wav", "--out=faces.jpg"], "error: --out=faces.jpg must end in .png"),
-        (["--voice={voice}", "--client_cert_file=a.pem"], "--client_cert_file and --client_key_file go together"),
-        (["--voice={voice}", "--ca_file=absent.pem"], "error: absent.pem cannot be read"),
-        (["--voice={voice}", "--target=localhost:9", "--deadline=0.2"], "error: UNAVAILABLE: "),
-        (["--voice={voice}", "--rest", "--target=localhost:9", "--deadline=0.2"], "error: UNAVAILABLE: "),
-    ],
-)
-def test_bad_input_is_refused_with_a_message(flags, message, voice, tmp_path):
-    (tmp_path / "voice.wav").write_bytes(voice())
-    result = run("serving.client", *(flag.format(voice=tmp_path / "voice.wav") for flag in flags))
-    assert result.returncode == 1
-    assert message in result.stderr and "Traceback" not in result.stderr
+        ([given, "--client_cert_file=a.pem"], "error: --client_cert_file and --client_key_file go together"),
+        ([given, "--rest", "--target=localhost:9", "--deadline=0.2"], "error: UNAVAILABLE: "),
+    ]
+    started = [(start("serving.client", *flags), message) for flags, message in cases]
+    for process, message in started:
+        _, errors = process.communicate()
+        assert process.returncode == 1
+        assert message in errors and "Traceback" not in errors
+        if tf.__version__.startswith("2.17."):  # later ones cannot be quieted
+            assert errors.startswith(message)
