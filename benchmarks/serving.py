@@ -4,11 +4,8 @@ Each of the clients asks for one face, over and over; directly, as many faces ar
 direct calls have a process each, and take turns, so that whatever else the machine does meets all of them.
 """
 
-import base64
 import concurrent.futures
 import contextlib
-import functools
-import json
 import multiprocessing
 import os
 import pathlib
@@ -32,34 +29,28 @@ _VOICE_SECONDS = flags.DEFINE_float("voice_seconds", 3.0, "of the voice", lower_
 _SECONDS = flags.DEFINE_float("seconds", 4.0, "of each turn", lower_bound=0.1)
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "turns of each", lower_bound=1)
 
+_DIRECT = "SavedModel, batches"
 _BATCHING = "max_batch_size { value: 16 }"
 
 
 def main() -> None:
     """Measures and prints the table."""
-    from s2f_tf import config
-    from s2f_tf.data import audio
+    from benchmarks import face_request
     from serving import demo_model
 
     base_path = _BASE_PATH.value or demo_model.base_path()
-    noise = np.random.default_rng(0).normal(0.0, 0.1, round(_VOICE_SECONDS.value * config.SAMPLE_RATE))
-    wav = audio.encode_wav(noise)
+    wav = face_request.voice(_VOICE_SECONDS.value)
     with contextlib.ExitStack() as stack:
         target, url = _server(stack, base_path)
-        clients = stack.enter_context(concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")))
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start", file=sys.stderr)
-        direct = _direct(base_path, wav)
-        ways: dict[str, Callable[[int, float], Turn]] = {
-            "SavedModel, batches": direct,
-            "gRPC": lambda count, seconds: clients.submit(
-                grpc_load, target, _grpc_request(wav), count, seconds
-            ).result(),
-        }
+        pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        clients = stack.enter_context(pool)
+        loads = {"gRPC": (grpc_load, target, face_request.for_grpc(_MODEL.value, wav))}
         if url:
-            address = f"{url}/v1/models/{_MODEL.value}:predict"
-            ways["REST"] = lambda count, seconds: clients.submit(
-                rest_load, address, _rest_body(wav), count, seconds
-            ).result()
+            loads["REST"] = (rest_load, f"{url}/v1/models/{_MODEL.value}:predict", face_request.for_rest(wav))
+        ways: dict[str, Callable[[int, float], Turn]] = {_DIRECT: _direct(base_path, wav)}
+        for name, load in loads.items():
+            ways[name] = lambda count, seconds, load=load: clients.submit(*load, count, seconds).result()
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start", file=sys.stderr)
         print(_table(_turns(ways)))
 
 
@@ -107,23 +98,6 @@ def _direct(base_path: str, wav: bytes) -> Callable[[int, float], Turn]:
     return turn
 
 
-@functools.cache
-def _grpc_request(wav: bytes) -> bytes:
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2
-
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = _MODEL.value
-    request.inputs["wav_bytes"].CopyFrom(tf.make_tensor_proto([wav]))
-    request.inputs["seed"].CopyFrom(tf.make_tensor_proto([1], tf.int64))
-    return request.SerializeToString()
-
-
-@functools.cache
-def _rest_body(wav: bytes) -> bytes:
-    return json.dumps({"inputs": {"wav_bytes": [{"b64": base64.b64encode(wav).decode()}], "seed": [1]}}).encode()
-
-
 def _turns(ways: dict[str, Callable[[int, float], Turn]]) -> dict[tuple[int, str], list[Turn]]:
     kinds = [(count, way) for count in _CLIENTS.value for way in ways]
     turns: dict[tuple[int, str], list[Turn]] = {kind: [] for kind in kinds}
@@ -145,7 +119,7 @@ def _table(turns: dict[tuple[int, str], list[Turn]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for (count, way), taken in turns.items():
-        direct = turns[count, "SavedModel, batches"]
+        direct = turns[count, _DIRECT]
         latency = 1000 * np.percentile(np.concatenate([turn.latencies for turn in taken]), [50, 95, 99])
         ratios = [turn.rate / beside.rate for turn, beside in zip(taken, direct, strict=True)]
         added = [np.median(a.latencies) - np.median(b.latencies) for a, b in zip(taken, direct, strict=True)]

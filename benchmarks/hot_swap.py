@@ -1,0 +1,134 @@
+"""`python -m benchmarks.hot_swap`: what clients notice while versions come and go, and while the server is killed.
+
+Half of the clients speak gRPC and half REST, each asking for one face, over and over. While versions come and go none
+asks twice, so that no failure is hidden. Where the server is killed, they try again as `serving.client` does.
+"""
+
+import concurrent.futures
+import pathlib
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+
+import aiohttp
+import grpc
+import requests
+from absl import flags
+
+from s2f_tf import command  # before what imports TensorFlow, which it quiets
+
+# isort: split
+from benchmarks import face_request
+from benchmarks.load import grpc_load, rest_load
+from benchmarks.server_process import ServerProcess
+from s2f_tf.errors import UserError
+from serving import demo_model
+from serving.client import Client, GrpcClient, RestClient, ServerError
+
+_CLIENTS = flags.DEFINE_integer("clients", 8, "at once; half of them speak REST", lower_bound=2)
+_SECONDS = flags.DEFINE_float("seconds", 60.0, "of load in each of the two parts", lower_bound=1.0)
+
+_PAUSE = 2.0  # seconds between two changes
+_PATIENCE = 60.0  # seconds for a change to show, and for a client to try again
+_SERVED, _GONE = "AVAILABLE", "END"
+
+
+def main() -> None:
+    """Measures and prints both."""
+    wav = face_request.voice(1.0)
+    with tempfile.TemporaryDirectory() as scratch:
+        base_path = pathlib.Path(scratch) / "s2f"
+        shutil.copytree(_newest(pathlib.Path(demo_model.base_path())), base_path / "1")
+        settings = [f"--model_base_path={base_path}", "--model_name=s2f", "--enable_batching"]
+        with ServerProcess(*settings, log=pathlib.Path(scratch) / "log") as server:
+            print(swap(server, base_path, wav, _CLIENTS.value, _SECONDS.value), flush=True)
+            print(kill(server, wav, _CLIENTS.value, _SECONDS.value))
+
+
+def swap(server: ServerProcess, base_path: pathlib.Path, wav: bytes, clients: int, seconds: float) -> str:
+    """Adds version 2 and takes it away again, over and over, under load. Raises `UserError` where a request fails."""
+    url, changes = f"{server.url}/v1/models/s2f", 0
+    over_rest = clients // 2
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        by_grpc = pool.submit(grpc_load, server.target, face_request.for_grpc("s2f", wav), clients - over_rest, seconds)
+        by_rest = pool.submit(rest_load, f"{url}:predict", face_request.for_rest(wav), over_rest, seconds)
+        while not (by_grpc.done() and by_rest.done()):
+            if changes % 2:
+                (base_path / "2").rename(base_path / "taken away")
+                shutil.rmtree(base_path / "taken away")
+                _wait_for(url, {1: _SERVED, 2: _GONE})
+            else:
+                shutil.copytree(base_path / "1", base_path / "written aside")
+                (base_path / "written aside").rename(base_path / "2")
+                _wait_for(url, {1: _GONE, 2: _SERVED})
+            changes += 1
+            time.sleep(_PAUSE)
+        try:
+            answered = len(by_grpc.result().latencies), len(by_rest.result().latencies)
+        except (grpc.RpcError, aiohttp.ClientError) as error:
+            raise UserError(f"a request failed while versions came and went: {error}") from error
+    return (
+        f"{clients} clients for {seconds:.0f} s: a version was added {(changes + 1) // 2} times and taken away "
+        f"{changes // 2} times; {answered[0]} requests by gRPC and {answered[1]} by REST, 0 of them failed"
+    )
+
+
+def kill(server: ServerProcess, wav: bytes, clients: int, seconds: float) -> str:
+    """Kills the server and starts it again, over and over, under load. Raises `UserError` where a request is lost."""
+    stop, kills, end = threading.Event(), 0, time.monotonic() + seconds
+
+    def ask(client: Client) -> int:
+        answered = 0
+        with client:
+            while not stop.is_set():
+                client.draw(wav, [1])
+                answered += 1
+        return answered
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        asking = [
+            pool.submit(
+                ask,
+                (
+                    RestClient(server.url, deadline=_PATIENCE)
+                    if i % 2
+                    else GrpcClient(server.target, deadline=_PATIENCE)
+                ),
+            )
+            for i in range(clients)
+        ]
+        try:
+            while time.monotonic() < end:
+                time.sleep(_PAUSE)
+                server.stop(signal.SIGKILL)
+                server.start()
+                kills += 1
+            time.sleep(_PAUSE)
+        finally:
+            stop.set()
+        try:
+            answered = sum(one.result() for one in asking)
+        except ServerError as error:
+            raise UserError(f"a request was lost when the server was killed: {error}") from error
+    return f"{clients} clients for {seconds:.0f} s: killed {kills} times; {answered} requests, none of them lost"
+
+
+def _newest(base_path: pathlib.Path) -> pathlib.Path:
+    return max(base_path.iterdir(), key=lambda folder: int(folder.name))
+
+
+def _wait_for(url: str, wanted: Mapping[int, str]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        statuses = requests.get(url, timeout=_PATIENCE).json()["model_version_status"]
+        if {int(one["version"]): one["state"] for one in statuses} == wanted:
+            return
+        time.sleep(0.1)
+    raise UserError(f"after {_PATIENCE:.0f} s the versions are not {dict(wanted)} but {statuses}")
+
+
+if __name__ == "__main__":
+    command.run(main)
