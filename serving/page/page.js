@@ -13,18 +13,13 @@ const say = (text, isError = false, where = "status") => {
 
 const slots = []; // {z, kept, item, button, canvas, link}
 let model;
+let connected; // what is pressed before that waits for it
 let voices = []; // the last two: {name, wav, embedding}
 let recording = null;
 let voicesHeard = 0;
 
 async function start() {
-  try {
-    model = await Model.connect();
-  } catch (error) {
-    say(error.message, true);
-    for (const control of document.querySelectorAll("button, input")) control.disabled = true;
-    return;
-  }
+  connected = Model.connect();
   element("record").addEventListener("click", () => attempt(toggleRecording));
   element("file").addEventListener("change", ({ target }) => attempt(() => hearFile(target.files[0])));
   element("others").addEventListener("click", () => attempt(otherFaces));
@@ -42,10 +37,17 @@ async function start() {
     });
   }
   drawWaveform(element("waveform"), new Float32Array(1));
+  try {
+    model = await connected;
+  } catch (error) {
+    say(error.message, true);
+    for (const control of document.querySelectorAll("button, input")) control.disabled = true;
+  }
 }
 
 async function attempt(action, where = "status") {
   try {
+    await connected;
     await action();
   } catch (error) {
     say(error.message, true, where);

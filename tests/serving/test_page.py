@@ -118,6 +118,15 @@ def test_speaking_brings_faces(page):
     assert min(np.abs(drawn[0].astype(int) - other).mean() for other in drawn[1:]) > 2
 
 
+def test_what_is_pressed_before_the_server_has_answered_is_not_lost(browser, site):
+    driver = browser()
+    slow = """const fetch = window.fetch;
+        window.fetch = (...what) => new Promise((go) => setTimeout(go, 1000)).then(() => fetch(...what));"""
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": slow})
+    driver.get(f"{site.url}/")
+    assert len(hear(driver, 1)) == 6
+
+
 def test_a_recording_is_given_up_for_an_example(page):
     record = find(page, "#record")
     record.click()
