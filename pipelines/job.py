@@ -17,11 +17,12 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from pipelines import reasons, results, shards, sources, splits
 from pipelines.extract import Settings, extract
@@ -128,7 +129,7 @@ def pipeline(job: Job, options: PipelineOptions) -> beam.Pipeline:
         parts
         | "Videos" >> beam.FlatMap(lambda part: results.items(job.aside, job.source, part))
         | "Spread videos" >> beam.Reshuffle()
-        | "Extract" >> beam.ParDo(_Extract(job))
+        | "Extract" >> beam.ParDo(_Extract(job, os.getpid() if runs_here(options) else None))
         | "All done" >> beam.combiners.Count.Globally()
     )
     _ = (
@@ -142,17 +143,30 @@ def pipeline(job: Job, options: PipelineOptions) -> beam.Pipeline:
     return steps
 
 
-class _Extract(beam.DoFn):
-    """Makes the result of a video, unless it is there."""
+def runs_here(options: PipelineOptions) -> bool:
+    """Whether the runner is Beam's own on this machine."""
+    return options.view_as(StandardOptions).runner in (None, "DirectRunner")
 
-    def __init__(self, job: Job) -> None:
+
+class _Extract(beam.DoFn):
+    """Makes the result of a video, unless it is there.
+
+    Args:
+        job: what is to be done.
+        driver: process on this machine without which to work on is of no use.
+    """
+
+    def __init__(self, job: Job, driver: int | None) -> None:
         self._job = job
+        self._driver = driver
 
     def setup(self) -> None:
         import cv2
 
         cv2.setNumThreads(1)  # each process keeps one core busy
         self._tally = Tally(os.path.join(self._job.aside, "progress"))
+        if self._driver not in (None, os.getpid()):
+            threading.Thread(target=_follow, args=(self._driver,), daemon=True).start()
 
     def process(self, item: Item) -> Iterator[str]:
         key = results.key(item, self._job.settings)
@@ -167,6 +181,21 @@ class _Extract(beam.DoFn):
 
     def finish_bundle(self) -> None:
         self._tally.write()
+
+
+def _follow(driver: int) -> None:
+    """Ends this process when the driver has: it would go on with its half of the corpus, beside whoever comes next."""
+    while _alive(driver):
+        time.sleep(_LOOKED)
+    os._exit(1)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _sum_up(part: str, job: Job, done: int) -> dict[str, Any]:

@@ -88,12 +88,15 @@ def _beam_options(arguments: list[str]) -> Any:
 
     Raises `UserError` where that runner knows a flag as little. Others may: they ask a cluster.
     """
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+    logging.disable(logging.WARNING)  # of Google's cloud, which is not wanted
+    from apache_beam.options.pipeline_options import PipelineOptions
 
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    from pipelines import job
+
+    logging.disable(logging.NOTSET)
     here = ["--direct_running_mode=multi_processing", f"--direct_num_workers={_WORKERS.value}"]
-    options = PipelineOptions([*here, *arguments])
-    if options.view_as(StandardOptions).runner in (None, "DirectRunner"):
+    options = PipelineOptions([*here, "--default_sdk_harness_log_level=ERROR", *arguments])
+    if job.runs_here(options):
         unknown = options.get_all_options(retain_unknown_options=True).keys() - options.get_all_options().keys()
         if unknown:
             raise UserError(f"neither this command nor Beam's DirectRunner knows --{min(unknown)}: see --helpfull")

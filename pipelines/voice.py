@@ -1,8 +1,8 @@
 """Where in a sound somebody speaks, told by the pitch: simple, the same on every machine, and without a model to fetch.
 
 Every 10 ms are looked at within 40 ms. They are voiced where they are louder than -50 dB of full scale and repeat
-themselves, between 70 and 400 times a second, with a correlation above one half: vowels do at any level of noise that
-leaves them to be heard; noise, hiss, rumble and clatter do not. An utterance is a run of voiced moments with pauses of
+themselves, between 70 and 400 times a second, with a correlation above one half, from 80 to 2000 Hz: vowels do, at any
+level of noise that leaves them to be heard; noise, hiss, rumble and clatter do not. An utterance is a run of voiced moments with pauses of
 less than 0.8 s between them, and 0.2 s on either side. It holds a voice where at least a sixth of it is voiced, and
 those moments are not all equally loud, as a hum or a whistle would be. Music can pass: a song is a voice.
 
@@ -22,7 +22,6 @@ HOP = SAMPLE_RATE // 100  # samples from one moment to the next
 _WINDOW = 4 * HOP
 _FFT = 2048  # at least twice the window, or the correlation would run into itself
 _LAGS = slice(SAMPLE_RATE // 400, SAMPLE_RATE // 70)
-_FIRST_BIN = int(np.ceil(60 * _FFT / SAMPLE_RATE))  # below 60 Hz there is no voice
 _CORRELATION = 0.5
 _LEVEL = 10 ** (-50 / 20)  # RMS
 _SILENCE = 1e-3  # a sound that never gets louder than this share of full scale (-60 dB) holds nothing
@@ -32,6 +31,9 @@ _MARGIN = 20
 _SHARE = 1 / 6
 _LEAST_SPREAD = 1.5  # dB, between the loudness of voiced moments
 
+# From 80 to 2000 Hz, with what is below 500 Hz made weaker: rumble is smooth, and so would be like what comes after it.
+_HERTZ = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
+_WEIGHTS = np.where((_HERTZ >= 80) & (_HERTZ < 2000), np.minimum(_HERTZ / 500, 1) ** 2, 0)
 _HANN = np.hanning(_WINDOW).astype(np.float32)
 _OF_WINDOW = np.fft.irfft(np.abs(np.fft.rfft(_HANN, _FFT)) ** 2)[: _LAGS.stop]
 _OF_WINDOW /= _OF_WINDOW[0]
@@ -73,9 +75,8 @@ def voiced(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     frames = np.lib.stride_tricks.sliding_window_view(waveform, _WINDOW)[::HOP]
     frames = (frames - frames.mean(axis=1, keepdims=True)).astype(np.float32)
     level = np.sqrt(np.mean(frames**2, axis=1))
-    spectra = np.fft.rfft(frames * _HANN, _FFT)
-    spectra[:, :_FIRST_BIN] = 0
-    correlation = np.fft.irfft(np.abs(spectra) ** 2)[:, : _LAGS.stop]
+    power = np.abs(np.fft.rfft(frames * _HANN, _FFT)) ** 2 * _WEIGHTS
+    correlation = np.fft.irfft(power)[:, : _LAGS.stop]
     periodic = correlation[:, _LAGS] / (np.maximum(correlation[:, :1], 1e-12) * _OF_WINDOW[_LAGS])
     return (level > _LEVEL) & (periodic.max(axis=1) > _CORRELATION), level
 
