@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Checks all of the app that can be checked without a phone and without Google's Maven repository, on which the Android
+# Gradle plugin lies: compiles both modules against the real classes of Android and TensorFlow Lite, runs the tests of
+# both, links the resources, and packs, aligns and signs an APK, build/s2f.apk.
+#
+# Needs a JDK (17 or later), Maven, aapt2, zipalign, apksigner, zip and unzip; Maven Central the first time.
+# MODEL may name a command that answers as the model does on a phone, and SOUND a file of 48 kHz sound, for the app's tests.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+for tool in java javac keytool mvn aapt2 zipalign apksigner zip unzip; do
+    command -v "$tool" >/dev/null || { echo "verify.sh: '$tool' is not installed" >&2; exit 1; }
+done
+
+version() { sed -n "s/^$1 = \"\(.*\)\"$/\1/p" gradle/libs.versions.toml; }
+say() { printf '%3d s  %s\n' "$SECONDS" "$1"; }
+# Waits for the steps that run beside each other, and fails where one did.
+join() { for job in $(jobs -p); do wait "$job" || exit 1; done; }
+
+# --- What Maven has: a list of files for each profile of verify.pom.xml, which Maven makes anew when a version changes.
+
+resolve() {
+    [[ build/libraries/$1 -nt verify.pom.xml && build/libraries/$1 -nt gradle/libs.versions.toml ]] || mvn \
+        -q -B -f verify.pom.xml -P "$1" -Dkotlin="$(version kotlin)" -DtensorflowLite="$(version tensorflowLite)" \
+        -DjunitPlatform="$(version junitPlatform)" -Drobolectric="$(version robolectric)" \
+        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath -Dmdep.outputFile="$PWD/build/libraries/$1"
+}
+library() { tr : '\n' <"build/libraries/$1" | grep "/$2-[0-9][^/]*$"; }
+# The classes of a library for Android, or its whole list, as a class path.
+classes_of() { mkdir -p "build/aar/$2" && unzip -qo "$(library "$1" "$2")" -d "build/aar/$2"; }
+
+mkdir -p build/libraries
+for profile in compiler device desktop framework oldest simulator; do resolve $profile & done
+join
+rm -rf build/aar build/generated build/out build/*.jar build/*.dex build/*.apk
+mkdir -p build/generated build/out
+classes_of device tensorflow-lite
+classes_of device tensorflow-lite-api
+classes_of desktop monitor
+stdlib=$(library device kotlin-stdlib)
+junit=$(library desktop junit-platform-console-standalone)
+tflite=build/aar/tensorflow-lite/classes.jar:build/aar/tensorflow-lite-api/classes.jar
+framework=$(<build/libraries/framework)
+say "the libraries are there"
+
+# --- Compilation. Lambdas become classes, since the dexer knows no other kind.
+
+kotlin() { # module, class path, sources, other settings
+    java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(<build/libraries/compiler)" \
+        org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -Werror -no-stdlib -no-reflect -jvm-target 1.8 -Xlambdas=class \
+        -Xsam-conversions=class -module-name "${1//-/_}" -d "build/out/$1" -classpath "$stdlib:$2" "${@:4}" "$3"
+}
+
+resources() {
+    # As the Gradle plugin does, which wants the package named in build.gradle.kts instead.
+    sed 's/<manifest /<manifest package="s2f.app" /' app/src/main/AndroidManifest.xml >build/generated/AndroidManifest.xml
+    aapt2 compile --dir app/src/main/res -o build/generated/resources.zip
+    # Android 8 is the least here, and 7 in the Gradle project: the dexer cannot bring Kotlin's own library to 7.
+    aapt2 link -I "$framework" --manifest build/generated/AndroidManifest.xml -A app/src/main/assets -0 tflite \
+        --java build/generated --min-sdk-version 26 --target-sdk-version "$(version compileSdk)" --version-code 1 \
+        --version-name "$(version s2f)" -o build/linked.apk build/generated/resources.zip 2>&1 |
+        grep -v 'Unknown chunk type' || true # which is newer than Debian's aapt2, and not used by the app
+    [[ -s build/linked.apk ]]
+    javac --release 8 -nowarn -Xlint:-options -d build/out/resources build/generated/s2f/app/R.java
+}
+
+kotlin core "" core/src/main/kotlin &
+resources &
+join
+say "core is compiled without Android, the resources are linked"
+
+kotlin core-test "build/out/core:$junit" core/src/test/kotlin -Xfriend-paths=build/out/core &
+kotlin app "build/out/core:build/out/resources:$tflite:$framework" app/src/main/kotlin &
+join
+say "app is compiled against Android $(version compileSdk)'s classes"
+
+# --- Tests, and a second compilation against the oldest Android, which finds what it does not have.
+
+run_tests() { # module, class path, settings of Java
+    java -XX:TieredStopAtLevel=1 "${@:3}" -jar "$junit" execute --disable-banner --disable-ansi-colors \
+        --details=summary --fail-if-no-tests --scan-classpath "build/out/$1" -cp "$2:build/out/$1" >"build/$1.txt" 2>&1 ||
+        { cat "build/$1.txt"; exit 1; }
+    say "$(sed -n 's/^\[ *\([0-9]*\) tests successful.*/\1 tests of /p' "build/$1.txt")${1%-test} pass"
+}
+
+test_core() { run_tests core-test "$stdlib:build/out/core:core/src/test/resources"; }
+compile_for_oldest() {
+    kotlin oldest "build/out/core:build/out/resources:$tflite:$(<build/libraries/oldest)" app/src/main/kotlin
+    say "app is compiled against the classes of Android 7, the oldest that it is for"
+}
+app_path="build/out/core:build/out/resources:build/out/app:$tflite:build/aar/monitor/classes.jar:$framework"
+app_path+=":$(tr : '\n' <build/libraries/desktop | grep '\.jar$' | paste -sd:)"
+test_core &
+compile_for_oldest &
+kotlin app-test "$app_path" app/src/test/kotlin &
+join
+
+test_app() {
+    mkdir -p build/generated/com/android/tools
+    cat >build/generated/com/android/tools/test_config.properties <<END
+android_custom_package=s2f.app
+android_merged_assets=$PWD/app/src/main/assets
+android_merged_manifest=$PWD/build/generated/AndroidManifest.xml
+android_resource_apk=$PWD/build/linked.apk
+END
+    run_tests app-test "$stdlib:$app_path:build/generated" -Drobolectric.offline=true \
+        -Drobolectric.dependency.dir="$(dirname "$(<build/libraries/simulator)")" \
+        -Ds2f.model="${MODEL:-}" -Ds2f.sound="${SOUND:-}" -Ds2f.output="$PWD/build"
+}
+
+# --- The package.
+
+dex() { java -XX:TieredStopAtLevel=1 -cp "$(library desktop dalvik-dx)" com.android.dx.command.Main --dex "$@"; }
+
+package() {
+    # The app's own code, and TensorFlow Lite's, is brought to Android 7. Three functions of Kotlin's library, none of
+    # which is called, are not to be had below 8.
+    dex --min-sdk-version="$(version minSdk)" --output=build/classes.dex build/out/core build/out/app \
+        build/out/resources ${tflite//:/ }
+    cp "$stdlib" build/stdlib.jar
+    zip -qd build/stdlib.jar 'META-INF/*'
+    dex --min-sdk-version=26 --output=build/classes2.dex build/stdlib.jar
+    cp build/linked.apk build/unaligned.apk
+    mkdir -p build/lib && cp -r build/aar/tensorflow-lite/jni/* build/lib
+    (cd build && zip -q unaligned.apk classes.dex classes2.dex && zip -qr0 unaligned.apk lib)
+    zipalign -f -p 4 build/unaligned.apk build/s2f.apk
+    # A key that is good for trying out the app, made here and never kept with the sources.
+    [[ -f build/debug.p12 ]] || keytool -genkeypair -keystore build/debug.p12 -storetype PKCS12 -storepass android \
+        -alias debug -keyalg RSA -keysize 2048 -validity 10000 -dname "CN=Debug" 2>/dev/null
+    apksigner sign --ks build/debug.p12 --ks-pass pass:android --min-sdk-version 26 build/s2f.apk
+    apksigner verify --min-sdk-version 26 build/s2f.apk
+    zipalign -c -p 4 build/s2f.apk
+    say "build/s2f.apk is packed, aligned and signed"
+}
+
+test_app &
+package &
+join
