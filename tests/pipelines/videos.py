@@ -70,6 +70,8 @@ def write(
     rate: float = 10.0,
     times: Sequence[float] | None = None,
     degrees: int = 0,
+    aspect: int = 1,
+    default: int | None = None,
 ) -> None:
     """Writes a video.
 
@@ -80,6 +82,8 @@ def write(
         rate: pictures a second.
         times: of each picture in seconds, where they do not come at that rate.
         degrees: by which a player turns it, anticlockwise; the pictures are stored turned the other way.
+        aspect: how many times as wide as high a pixel is.
+        default: number of the sound track that is marked as the one to play.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     of_pictures, of_sound = CODECS[path.suffix]
@@ -94,14 +98,21 @@ def write(
             stream.codec_context.bit_rate = 1_500_000
             if of_pictures == "libx264":
                 stream.options = {"preset": "ultrafast", "crf": "18"}
+            if of_pictures == "libvpx":
+                stream.options = {"deadline": "realtime", "cpu-used": "8"}
+            if path.suffix == ".avi":
+                stream.codec_context.max_b_frames = 0
             if times is not None:
                 stream.codec_context.time_base = fractions.Fraction(1, 1000)
+            stream.codec_context.sample_aspect_ratio = fractions.Fraction(aspect)
             if degrees:
                 stream.set_display_rotation(degrees)
         tracks = []
-        for _ in sounds:
+        for number in range(len(sounds)):
             track = container.add_stream(of_sound, rate=48_000 if of_sound == "libopus" else 44_100)
             track.layout = "mono"
+            if default is not None:
+                track.disposition = av.stream.Disposition.default if number == default else av.stream.Disposition(0)
             tracks.append(track)
         if pictures is not None:
             for index, picture in enumerate(stored):

@@ -1,0 +1,223 @@
+import io
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import conftest
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+import videos
+from PIL import Image
+
+from pipelines import faces, job, results
+from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import clip, reader
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def records(output):
+    paths = [path for split in clip.SPLITS for path in clip.shards(str(output), split)]
+    return [clip.decode(record.numpy()) for record in tf.data.TFRecordDataset(paths)]
+
+
+def by_video(output):
+    return {found.id.split("#")[0]: found for found in records(output)}
+
+
+def contents(output):
+    assert not any(path.name.startswith(".") for path in output.iterdir())
+    return {path.name: path.read_bytes() for path in output.iterdir()}
+
+
+def pixels(face):
+    return np.asarray(Image.open(io.BytesIO(face)).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    """The face that every video shows, as it ought to come out."""
+    picture = videos.portrait()
+    return faces.align(picture, faces.shared_detector().find([picture])[0][0], 48).astype(float)
+
+
+def test_what_can_be_used_comes_out_and_what_cannot_is_named(corpus, people):
+    output, description = corpus
+    found = by_video(output)
+    usual = {str(path.relative_to(people)) for path in people.glob("person*/*")}
+    assert len(usual) == 30
+    assert set(found) == usual | {f"special/{name}" for name in ("turned.mp4", "variable.mkv", "late.mp4")}
+    assert description["dropped"] == {
+        "undecodable": 1,
+        "no video": 1,
+        "no sound": 1,
+        "silent": 1,
+        "too short": 1,
+        "no face": 1,
+        "several faces": 1,
+    }
+    examples = description["examples"]
+    assert examples["undecodable"].startswith("damaged.mp4: ")
+    assert (examples["no video"], examples["no sound"]) == ("sound.mkv", "mute.mkv")
+    for reason, name in {
+        "silent": "silent.mp4",
+        "too short": "short.mp4",
+        "no face": "faceless.mp4",
+        "several faces": "two.mp4",
+    }.items():
+        assert re.fullmatch(rf"{re.escape(name)} at \d\.\d-\d\.\d s", examples[reason])
+    assert sum(description["clips"].values()) == len(records(output)) == 33
+
+
+def test_a_clip_holds_its_own_voice_and_the_upright_face(corpus, portrait):
+    for name, found in by_video(corpus[0]).items():
+        assert found.speaker == name.split("/")[0]
+        assert len(found.faces) == 2
+        for face in found.faces:
+            assert pixels(face).shape == (48, 48, 3)
+            assert np.corrcoef(pixels(face)[8:40, 8:40].ravel(), portrait[8:40, 8:40].ravel())[0, 1] > 0.9
+        said = videos.voice(1 if name.startswith("special") else int(found.speaker[-1]), conftest.SECONDS)
+        assert len(found.waveform) / SAMPLE_RATE == pytest.approx(conftest.SECONDS, abs=0.25)
+        spectra = [np.abs(np.fft.rfft(x, 32_768))[100:4000:1] for x in (said, found.waveform)]
+        assert np.corrcoef(*(cv2.blur(spectrum[None], (15, 1))[0] for spectrum in spectra))[0, 1] > 0.9
+
+
+def test_sound_that_begins_late_goes_with_the_faces_of_its_own_time(corpus):
+    late = by_video(corpus[0])["special/late.mp4"]
+    assert float(late.id.split("@")[1]) == pytest.approx(1.0, abs=0.15)
+
+
+def test_training_reads_it(corpus, tmp_path):
+    read = reader.Corpus(str(corpus[0]))
+    assert sum(len(list(reader.clips(read, split, 16))) for split in clip.SPLITS) == 33
+    run = [sys.executable, "-m", "s2f_tf.train", f"--corpus={corpus[0]}", f"--workdir={tmp_path}", "--preset=tiny"]
+    steps = ["--matching.steps=2", "--generation.steps=2"]
+    ended = subprocess.run([*run, *steps], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+def test_speakers_are_in_one_split_each(corpus):
+    read = reader.Corpus(str(corpus[0]))
+    speakers = {split: {found.speaker for found in reader.clips(read, split, 16)} for split in clip.SPLITS}
+    assert {split: len(names) for split, names in speakers.items()} == corpus[1]["speakers"]
+    assert len(set.union(*speakers.values())) == 11 == sum(corpus[1]["speakers"].values())
+
+
+def test_the_same_again_does_nothing_and_another_is_refused(corpus, people, prepare, capsys):
+    before = contents(corpus[0])
+    assert prepare("folder", people, corpus[0]) == corpus[1]
+    assert "already made" in capsys.readouterr().err
+    with pytest.raises(job.JobError, match="other files or other settings"):
+        prepare("folder", people, corpus[0], face_size=32)
+    assert contents(corpus[0]) == before
+
+
+def test_an_output_that_holds_something_else_is_left_alone(people, prepare, tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not lose")
+    with pytest.raises(job.JobError, match="not empty"):
+        prepare("folder", people, tmp_path)
+    with pytest.raises(job.JobError, match="would be taken for input"):
+        prepare("folder", people, people / "clips")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"] and not (people / "clips").exists()
+
+
+def test_results_are_used_again_unless_what_they_are_made_of_changed(people, corpus, prepare, tmp_path, monkeypatch):
+    """What an interrupted run leaves: all results, and no corpus."""
+    output = tmp_path / "clips"
+    monkeypatch.setattr(clip, "write_description", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare("folder", people, output)
+    monkeypatch.undo()
+    made = []
+    write = results.write
+    monkeypatch.setattr(
+        results, "write", lambda aside, item, *rest: made.append(item.name) or write(aside, item, *rest)
+    )
+    with pytest.raises(clip.CorpusError, match="is no corpus"):
+        reader.Corpus(str(output))
+    assert prepare("folder", people, output) == corpus[1]
+    assert made == [] and contents(output) == contents(corpus[0])
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def command(people, output, *flags):
+    settings = ["--face_size=48", "--faces_per_clip=2", "--max_seconds=10", "--audio_format=wav"]
+    run = [sys.executable, "-m", "pipelines.prepare", "--source=folder", f"--input={people}", f"--output={output}"]
+    return [*run, *settings, *flags]
+
+
+def done(output):
+    return list(output.glob(".unfinished/videos/*/*.json"))
+
+
+def wait_for(condition, running=None):
+    while not condition():
+        assert running is None or running.poll() is None, "the job ended first"
+        time.sleep(0.02)
+
+
+def workers(output):
+    return [int(path.stem.split("-")[-1]) for path in output.glob(".unfinished/progress/*.json")]
+
+
+def is_alive(process):
+    return pathlib.Path(f"/proc/{process}").exists()
+
+
+def test_a_killed_worker_and_a_killed_job_cost_nothing_but_time(people, corpus, tmp_path):
+    output = tmp_path / "clips"
+    run = command(people, output, "--workers=2")
+
+    first = subprocess.Popen(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(done(output)) > 4 and len(workers(output)) == 2, first)
+    os.kill(workers(output)[0], signal.SIGKILL)
+    _, said = first.communicate(timeout=60)  # its workers hold the other end: this returns when they have ended too
+    assert first.returncode == 1
+    assert "error: a worker was lost" in said and "the same command goes on from here" in said
+
+    kept = {path: path.stat().st_mtime_ns for path in done(output)}
+    second = subprocess.Popen(run, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(done(output)) > len(kept) + 4, second)
+    left = workers(output)
+    second.kill()
+    second.wait()
+    wait_for(lambda: not any(map(is_alive, left)))
+    assert not (output / "corpus.json").exists()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept  # no work was done twice
+
+    ended = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert contents(output) == contents(corpus[0])
+    assert "40 of 40 videos" in ended.stderr and "1 several faces (such as two.mp4 at" in ended.stdout
+
+
+def test_flags_that_nobody_knows_are_refused(tmp_path):
+    ended = subprocess.run(
+        command(tmp_path / "nowhere", tmp_path / "clips", "--direct_num_wokers=3"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1
+    assert "knows --direct_num_wokers" in ended.stderr.splitlines()[-1]
+
+
+def test_too_few_speakers_are_said_with_what_was_dropped(people, prepare, tmp_path):
+    folder = tmp_path / "people"
+    folder.mkdir()
+    (folder / "a.mkv").symlink_to(people / "person1" / "1.mkv")
+    (folder / "b.mkv").symlink_to(people / "mute.mkv")
+    with pytest.raises(job.JobError, match=r"clips of 1 speakers, and 4 are needed.*1 no sound \(such as b.mkv\)"):
+        prepare("folder", folder, tmp_path / "clips")
+    assert json.loads(next((tmp_path / "clips").glob(".unfinished/videos/*/*.json")).read_text())["key"]
