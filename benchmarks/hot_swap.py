@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 import grpc
@@ -22,7 +22,7 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
 from benchmarks import face_request
-from benchmarks.load import grpc_load, rest_load
+from benchmarks.load import Turn, grpc_load, rest_load
 from benchmarks.server_process import ServerProcess
 from s2f_tf.errors import UserError
 from serving import demo_model
@@ -31,7 +31,7 @@ from serving.client import Client, GrpcClient, RestClient, ServerError
 _CLIENTS = flags.DEFINE_integer("clients", 8, "at once; half of them speak REST", lower_bound=2)
 _SECONDS = flags.DEFINE_float("seconds", 60.0, "of load in each of the two parts", lower_bound=1.0)
 
-_PAUSE = 2.0  # seconds between two changes
+_PAUSE = 1.0  # seconds between two changes
 _PATIENCE = 60.0  # seconds for a change to show, and for a client to try again
 _SERVED, _GONE = "AVAILABLE", "END"
 
@@ -44,35 +44,67 @@ def main() -> None:
         shutil.copytree(_newest(pathlib.Path(demo_model.base_path())), base_path / "1")
         settings = [f"--model_base_path={base_path}", "--model_name=s2f", "--enable_batching"]
         with ServerProcess(*settings, log=pathlib.Path(scratch) / "log") as server:
-            print(swap(server, base_path, wav, _CLIENTS.value, _SECONDS.value), flush=True)
+            requests_ = face_request.for_grpc("s2f", wav), face_request.for_rest(wav)
+            print(swap(server, base_path, requests_, _CLIENTS.value, _SECONDS.value), flush=True)
             print(kill(server, wav, _CLIENTS.value, _SECONDS.value))
 
 
-def swap(server: ServerProcess, base_path: pathlib.Path, wav: bytes, clients: int, seconds: float) -> str:
-    """Adds version 2 and takes it away again, over and over, under load. Raises `UserError` where a request fails."""
-    url, changes = f"{server.url}/v1/models/s2f", 0
-    over_rest = clients // 2
+def swap(
+    server: ServerProcess, base_path: pathlib.Path, asked: tuple[bytes, bytes], clients: int, seconds: float
+) -> str:
+    """Adds a version and takes it away again, over and over, under load; says how often, and how many were answered.
+
+    Args:
+        server: serves version 1 of a model.
+        base_path: of the model, and ends in its name.
+        asked: what clients ask of it by gRPC and by REST.
+        clients: at once.
+        seconds: or as long as both changes take once.
+
+    Raises:
+        UserError: where a request fails.
+    """
+    url, changes, stop, end = (
+        f"{server.url}/v1/models/{base_path.name}",
+        0,
+        threading.Event(),
+        time.monotonic() + seconds,
+    )
+
+    def answered(load: Callable[..., Turn], *request: object) -> int:
+        count = 0
+        while not stop.is_set():
+            count += len(load(*request, seconds=1.0).latencies)
+        return count
+
+    by_rest = clients // 2
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        by_grpc = pool.submit(grpc_load, server.target, face_request.for_grpc("s2f", wav), clients - over_rest, seconds)
-        by_rest = pool.submit(rest_load, f"{url}:predict", face_request.for_rest(wav), over_rest, seconds)
-        while not (by_grpc.done() and by_rest.done()):
-            if changes % 2:
-                (base_path / "2").rename(base_path / "taken away")
-                shutil.rmtree(base_path / "taken away")
-                _wait_for(url, {1: _SERVED, 2: _GONE})
-            else:
-                shutil.copytree(base_path / "1", base_path / "written aside")
-                (base_path / "written aside").rename(base_path / "2")
-                _wait_for(url, {1: _GONE, 2: _SERVED})
-            changes += 1
-            time.sleep(_PAUSE)
+        loads = [
+            pool.submit(answered, grpc_load, server.target, asked[0], clients - by_rest),
+            pool.submit(answered, rest_load, f"{url}:predict", asked[1], by_rest),
+        ]
         try:
-            answered = len(by_grpc.result().latencies), len(by_rest.result().latencies)
+            while time.monotonic() < end or changes < 2:
+                if changes % 2:
+                    (base_path / "2").rename(base_path / "taken away")
+                    shutil.rmtree(base_path / "taken away")
+                    _wait_for(url, {1: _SERVED, 2: _GONE})
+                else:
+                    shutil.copytree(base_path / "1", base_path / "written aside")
+                    (base_path / "written aside").rename(base_path / "2")
+                    _wait_for(url, {1: _GONE, 2: _SERVED})
+                changes += 1
+                time.sleep(_PAUSE)
+        finally:
+            stop.set()
+        try:
+            counts = [load.result() for load in loads]
         except (grpc.RpcError, aiohttp.ClientError) as error:
             raise UserError(f"a request failed while versions came and went: {error}") from error
     return (
-        f"{clients} clients for {seconds:.0f} s: a version was added {(changes + 1) // 2} times and taken away "
-        f"{changes // 2} times; {answered[0]} requests by gRPC and {answered[1]} by REST, 0 of them failed"
+        f"{clients} clients for {time.monotonic() - end + seconds:.0f} s: a version was added {(changes + 1) // 2} "
+        f"times and taken away {changes // 2} times; {counts[0]} requests by gRPC and {counts[1]} by REST, none "
+        "of which failed"
     )
 
 
