@@ -103,7 +103,7 @@ android_merged_assets=$PWD/app/src/main/assets
 android_merged_manifest=$PWD/build/generated/AndroidManifest.xml
 android_resource_apk=$PWD/build/linked.apk
 END
-    run_tests app-test "$stdlib:$app_path:build/generated" -Drobolectric.offline=true \
+    run_tests app-test "$stdlib:$app_path:build/generated" --add-opens=java.base/java.io=ALL-UNNAMED -Drobolectric.offline=true \
         -Drobolectric.dependency.dir="$(dirname "$(<build/libraries/simulator)")" \
         -Ds2f.model="${MODEL:-}" -Ds2f.sound="${SOUND:-}" -Ds2f.output="$PWD/build"
 }
