@@ -1,6 +1,5 @@
 """The report of an evaluation: figures as PNG files, and one HTML page that holds them all and needs nothing else."""
 
-import base64
 import dataclasses
 import html
 import io
@@ -18,40 +17,10 @@ from s2f_tf.evaluation.run import Run
 from s2f_tf.evaluation.statistics import Figure
 from s2f_tf.evaluation.summary import Measured
 from s2f_tf.latent import slerp
+from s2f_tf.page import Page
 
 _FACES = 8
 _ENLARGED = 2  # grids of small faces are shown this many times as large
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: #22313f; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
-h1, h2 {{ line-height: 1.2; font-weight: 600; }}
-h2 {{ margin-top: 2.5rem; border-top: 1px solid #d9dee3; padding-top: 1.2rem; }}
-p.note {{ color: #52606d; max-width: 46rem; }}
-figure {{ margin: 1.2rem 0; }}
-img {{ max-width: 100%; height: auto; image-rendering: auto; }}
-figcaption {{ color: #52606d; font-size: .9rem; max-width: 46rem; }}
-.scroll {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e6eaee; white-space: nowrap; }}
-th:first-child, td:first-child {{ text-align: left; }}
-thead th {{ border-bottom: 2px solid #9aa5b1; vertical-align: bottom; }}
-td small {{ color: #7b8794; }}
-@media (prefers-color-scheme: dark) {{
-  body {{ background: #14191f; color: #e4e9ee; }}
-  p.note, figcaption {{ color: #a9b4bf; }}
-  img {{ background: #fff; }}
-  h2, th, td {{ border-color: #323c47; }}
-}}
-</style>
-<h1>{title}</h1>
-{body}
-</html>
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +176,8 @@ def text(tree: Mapping[str, Any]) -> str:
 
 def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> str:
     """Leaves every figure in `<folder>/figures` and the page `<folder>/report.html`. Returns the page's path."""
-    tree, parts = measured.figures, []
+    tree = measured.figures
+    page = Page(f"Evaluation of {_name(run.workdir)}")
     pictures = os.path.join(folder, "figures")
     os.makedirs(pictures, exist_ok=True)
 
@@ -219,24 +189,22 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
         with open(path + ".part", "wb") as file:
             file.write(data)
         os.replace(path + ".part", path)
-        encoded = base64.b64encode(data).decode()
-        parts.append(
-            f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{encoded}">'
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        )
+        page.figure(data, caption)
 
     by_title = {table.title: table for table in tables(tree)}
 
     def add(*titles: str) -> None:
-        parts.extend(_html(by_title[title]) for title in titles if title in by_title)
+        for title in titles:
+            if title in by_title:
+                _add_table(page, by_title[title])
 
-    parts.append(
+    page.add(
         f'<p class="note">{tree["speakers"]} speakers and {tree["clips"]} clips of the split '
         f"<b>{html.escape(tree['split'])}</b> of <b>{html.escape(_name(corpus.folder))}</b>. "
         "In brackets, 95 % intervals from a bootstrap over speakers. Every face but those called true or training is "
         "synthetic, drawn from a voice; none is the face of whoever spoke.</p>"
     )
-    parts.append("<h2>Faces from voices</h2>")
+    page.add("<h2>Faces from voices</h2>")
     examples = figures.held_out_examples(run.speech_encoder, corpus, tree["split"], run.config, _FACES)
     show(
         "held_out",
@@ -260,11 +228,11 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
     between = [slerp(z[a], z[b], shares) for a, b in pairs]
     rows = [figures.draw_faces(run.generator, examples.voices[:1], zs)[0] for zs in between]
     show("z_interpolated", _grid(np.stack(rows)), "From one z to another, with the voice fixed.")
-    parts.append("<h2>Matching</h2>")
+    page.add("<h2>Matching</h2>")
     lines = {**tree["matching"], **tree["generation"]["judge"]}
     show("accuracy", charts.accuracy_against_ways(lines), _ACCURACY_CAPTION)
     add("Matching", "Mean rank of the own partner", "Matching among those alike")
-    parts.append("<h2>Generation</h2>")
+    page.add("<h2>Generation</h2>")
     add("Voices alike, faces alike", "Generated faces as a whole", "Distance to the nearest training face")
     show(
         "nearest",
@@ -272,21 +240,18 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
         "Generated faces, and below each the training face nearest to it.",
     )
     if "disentanglement" in tree:
-        parts.append("<h2>Disentanglement</h2>")
+        page.add("<h2>Disentanglement</h2>")
         show("disentanglement", charts.disentanglement(tree["disentanglement"]), "What moves each factor of a face.")
         add("What comes from the voice")
-    parts.append("<h2>Sound</h2>")
+    page.add("<h2>Sound</h2>")
     show("sound", charts.sound(tree["sound"]), "Voice to face accuracy as the voice gets shorter and worse.")
     add("Worse sound")
     curves = charts.training(run.workdir)
     if curves is not None:
-        parts.append("<h2>Training</h2>")
+        page.add("<h2>Training</h2>")
         show("training", curves, "How the stages learnt, on batches of the training split.")
     path = os.path.join(folder, "report.html")
-    title = f"Evaluation of {html.escape(_name(run.workdir))}"
-    with open(path + ".part", "w", encoding="utf-8") as file:
-        file.write(_PAGE.format(title=title, body="\n".join(parts)))
-    os.replace(path + ".part", path)
+    page.write(path)
     return path
 
 
@@ -319,16 +284,10 @@ def _png(picture: Canvas | np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _html(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
-    body = "".join(
-        f"<tr><td>{html.escape(name)}</td>" + "".join(f"<td>{_html_cell(table, cell)}</td>" for cell in cells) + "</tr>"
-        for name, cells in table.rows
-    )
-    return (
-        f'<h3>{html.escape(table.title)}</h3><p class="note">{html.escape(table.note)}</p>'
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+def _add_table(page: Page, table: Table) -> None:
+    page.add(f'<h3>{html.escape(table.title)}</h3><p class="note">{html.escape(table.note)}</p>')
+    rows = [(html.escape(name), *(_html_cell(table, cell) for cell in cells)) for name, cells in table.rows]
+    page.table(table.columns, rows)
 
 
 def _html_cell(table: Table, cell: Figure | str | None) -> str:

@@ -103,7 +103,11 @@ def test_the_command_tells_what_a_person_wants_to_know(tiny_corpus, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["clips", "sheet.png"]
 
 
-def test_the_command_says_what_is_wrong(tmp_path):
-    ended = inspect("nowhere", cwd=tmp_path)
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith("error: nowhere/corpus.json does not exist")
+def test_a_folder_that_is_no_corpus_and_a_missing_shard_are_refused(tiny_corpus, tmp_path):
+    with pytest.raises(clip.CorpusError, match="does not exist"):
+        holdings.look(str(tmp_path), 1, 1)
+    folder = corpora.copy(tiny_corpus, tmp_path / "clips")
+    os.remove(clip.shards(str(folder), "test")[0])
+    os.remove(clip.shards(str(folder), "train")[0])
+    with pytest.raises(clip.CorpusError, match="not one whole set"):
+        holdings.look(str(folder), 1, 1)

@@ -1,0 +1,73 @@
+"""`python -m pipelines.inspect clips/`: says what a corpus holds, and draws some of its clips."""
+
+import os
+from collections.abc import Iterator
+
+from absl import app, flags
+
+from s2f_tf import command  # before what imports TensorFlow, which it quiets
+
+# isort: split
+from pipelines import contact_sheet, holdings
+from pipelines.holdings import Holdings
+from s2f_tf.data import clip
+from s2f_tf.errors import UserError
+
+_OUT = flags.DEFINE_string("out", "contact_sheet.png", "PNG file for clips drawn at random, with their waveforms")
+_CLIPS = flags.DEFINE_integer("clips", 24, "how many to draw", lower_bound=1, upper_bound=1000)
+_SEED = flags.DEFINE_integer("seed", 1, "of the draw")
+
+
+def main(arguments: list[str]) -> None:
+    """Reads the corpus once, prints what it holds, and writes the contact sheet."""
+    if len(arguments) != 1:
+        raise app.UsageError("the folder of one corpus is expected: python -m pipelines.inspect clips/")
+    if not _OUT.value.lower().endswith(".png"):
+        raise UserError(f"--out={_OUT.value} must end in .png")
+    found = holdings.look(arguments[0], _CLIPS.value, _SEED.value)
+    print(summary(found))
+    if not found.sample:
+        raise UserError(f"{arguments[0]} holds no clip that can be read: there is nothing to draw")
+    try:
+        with open(_OUT.value + ".part", "wb") as file:
+            file.write(contact_sheet.draw(found.sample))
+        os.replace(_OUT.value + ".part", _OUT.value)
+    except OSError as error:
+        raise UserError(f"{_OUT.value} cannot be written: {error.strerror}") from error
+    print(f"{len(found.sample)} clips drawn with seed {_SEED.value}: {_OUT.value}")
+
+
+def summary(found: Holdings) -> str:
+    """What a corpus holds, for a person."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Holdings) -> Iterator[str]:
+    told = found.description
+    yield f"made by {told['made_by']}"
+    for split in clip.SPLITS:
+        speakers = told["speakers"].get(split, 0)
+        yield (
+            f"{split:<11}{found.clips[split]:>9,} clips{speakers:>8,} speakers{found.seconds[split] / 3600:>10.2f} h"
+            + (f", {found.lost[split]:,} clips lost" if found.lost[split] else "")
+        )
+    shares = {"shortest": 0, "5 %": 0.05, "half": 0.5, "95 %": 0.95, "longest": 1}
+    seconds = [f"{name} {found.durations.quantile(share):.1f}" for name, share in shares.items()]
+    yield f"seconds    {', '.join(seconds)}"
+    level = f"half of the clips above {-found.levels.quantile(0.5):.0f} dB of full scale"
+    yield f"sound      {told['audio_format']}, {level}"
+    yield "faces      " + ", ".join(f"{count:,} clips with {faces}" for faces, count in sorted(found.faces.items()))
+    sides = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in sorted(found.sides.items()))
+    yield f"pixels     {sides}; half of the files above {found.face_bytes.quantile(0.5):.1f} kB"
+    for reason, count in told["dropped"].items():
+        example = told.get("examples", {}).get(reason)
+        yield f"dropped    {count:,} {reason}" + (f" (such as {example})" if example else "")
+    if found.damaged:
+        names = ", ".join(found.damaged_names) + (", ..." if found.damaged > len(found.damaged_names) else "")
+        yield f"damaged    {found.damaged:,} records: {names}"
+    if told.get("excluded"):
+        yield f"excluded   {len(told['excluded']):,} speakers, for good"
+
+
+if __name__ == "__main__":
+    command.run(main, takes_arguments=True)
