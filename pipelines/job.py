@@ -9,12 +9,14 @@ does not grow with the corpus on any runner, a step that is done again finds wha
 goes on where it was interrupted. Input and output have to be the same paths on every machine of a cluster.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -26,7 +28,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from pipelines import reasons, results, shards, sources, splits
 from pipelines.extract import Settings, extract
-from pipelines.progress import Progress, Tally, tallied
+from pipelines.progress import Progress, Tally, processes, tallied
 from pipelines.sources import Item
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
@@ -232,7 +234,7 @@ def _run(job: Job, options: PipelineOptions, count: int) -> None:
     # What workers inherit: one process keeps one core busy, and says nothing of GPUs.
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    ended, failures = threading.Event(), []
+    ended, failures, ended_well = threading.Event(), [], False
 
     def run() -> None:
         try:
@@ -244,9 +246,7 @@ def _run(job: Job, options: PipelineOptions, count: int) -> None:
     def on_thread_error(arguments: threading.ExceptHookArgs) -> None:
         # Beam's direct runner waits for ever for a worker that was killed; only a thread of its own tells.
         if arguments.thread is not None and arguments.thread.name == "run_worker":
-            failures.append(
-                WorkerLostError(f"a worker was lost: {arguments.exc_value}. The same command goes on from here")
-            )
+            failures.append(WorkerLostError(f"a worker was lost: the same command goes on ({arguments.exc_value})"))
             ended.set()
 
     progress = Progress(count, "videos")
@@ -256,11 +256,22 @@ def _run(job: Job, options: PipelineOptions, count: int) -> None:
         while not ended.wait(_LOOKED):
             progress.update(**tallied(os.path.join(job.aside, "progress")))
         progress.update(**tallied(os.path.join(job.aside, "progress")))
+        ended_well = not failures
     finally:
         threading.excepthook = before
         progress.close()
+        if not ended_well and runs_here(options):
+            _end_workers(job)
     if failures:
         raise _explained(failures[0])
+
+
+def _end_workers(job: Job) -> None:
+    """Ends the workers that are left: their last words would bury why the job ended."""
+    for process in processes(os.path.join(job.aside, "progress")):
+        if process != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -65,7 +65,7 @@ class Tally:
         os.makedirs(folder, exist_ok=True)
         self._path = os.path.join(folder, f"{socket.gethostname()}-{os.getpid()}.json")
         self._done = {"videos": 0, "reused": 0}
-        self._written = 0.0
+        self.write()
 
     def add(self, reused: bool) -> None:
         """Counts a video; `reused` where an earlier run had done it."""
@@ -79,6 +79,13 @@ class Tally:
             json.dump(self._done, file)
         os.replace(self._path + ".part", self._path)
         self._written = time.monotonic()
+
+
+def processes(folder: str) -> list[int]:
+    """The numbers of those processes on this machine."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    here = f"{socket.gethostname()}-"
+    return [int(name[len(here) : -5]) for name in names if name.startswith(here) and name.endswith(".json")]
 
 
 def tallied(folder: str) -> dict[str, int]:

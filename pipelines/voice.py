@@ -2,9 +2,10 @@
 
 Every 10 ms are looked at within 40 ms. They are voiced where they are louder than -50 dB of full scale and repeat
 themselves, between 70 and 400 times a second, with a correlation above one half, from 80 to 2000 Hz: vowels do, at any
-level of noise that leaves them to be heard; noise, hiss, rumble and clatter do not. An utterance is a run of voiced moments with pauses of
-less than 0.8 s between them, and 0.2 s on either side. It holds a voice where at least a sixth of it is voiced, and
-those moments are not all equally loud, as a hum or a whistle would be. Music can pass: a song is a voice.
+level of noise that leaves them to be heard; noise, hiss, rumble and clatter do not. An utterance is a run of voiced
+moments with pauses of less than 0.8 s between them, and 0.2 s on either side. It holds a voice where at least a sixth
+of it is voiced, and those moments are not all equally loud, as a hum or a whistle would be. Music can pass: a song is a
+voice.
 
 An utterance that grows longer than allowed is cut where its second half is quietest.
 """
