@@ -26,9 +26,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipelines import reasons, results, shards, sources, splits
+from pipelines import exclusion, reasons, results, shards, sources, splits
 from pipelines.extract import Settings, extract
 from pipelines.progress import Progress, Tally, processes, tallied
+from pipelines.reasons import Reason
 from pipelines.sources import Item
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
@@ -54,6 +55,7 @@ class Job:
         list_path: the list of AVSpeech, else None.
         output: folder for the corpus.
         settings: what the clips are to be.
+        excluded: digests of speakers who are to be left out, see `exclusion.digest`.
         shard_bytes: the most that a shard holds, but for one clip.
     """
 
@@ -62,6 +64,7 @@ class Job:
     list_path: str | None
     output: str
     settings: Settings
+    excluded: frozenset[str] = frozenset()
     shard_bytes: int = shards.BYTES
 
     @property
@@ -81,7 +84,8 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
 
     Returns:
         What `corpus.json` holds: besides the fields of `clip.write_description`, `examples` of what was dropped by
-        reason, the `seconds` of sound by split, `split_by` ("hash" or "rank"), and a fingerprint of the `input`.
+        reason, the `seconds` of sound by split, `split_by` ("hash" or "rank"), a fingerprint of the `input`, and
+        digests of the speakers who are `excluded`.
 
     Raises:
         SourceError, JobError: before any work, where the input cannot be used or the output holds something else;
@@ -89,12 +93,14 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
         CorpusTooSmallError: after it, where too few speakers are left.
     """
     _claim(job)
-    results.write_items(job.aside, sources.rows(job.source, job.folder, job.list_path))
-    count, fingerprint = _counted(job)
+    job = dataclasses.replace(job, excluded=job.excluded | exclusion.remembered(job.output))
+    fingerprint, left_out = _write_items(job)
+    count = sum(len(results.items(job.aside, job.source, part)) for part in results.buckets(job.aside))
     flags = {"source": job.source} | dataclasses.asdict(job.settings) | {"shard_bytes": job.shard_bytes}
     identity = {
         "made_by": f"python -m pipelines.prepare {' '.join(f'--{name}={value}' for name, value in flags.items())}",
         "input": fingerprint,
+        "excluded": sorted(job.excluded),
     }
     if os.path.exists(os.path.join(job.output, "corpus.json")):
         description = clip.read_description(job.output)
@@ -117,6 +123,9 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
             )
     shards.remove_others(job.output, written)
     settings = {"audio_format": job.settings.audio_format, "face_size": job.settings.face_size}
+    if left_out:
+        found["dropped"][Reason.EXCLUDED] = left_out
+        found["examples"][Reason.EXCLUDED] = "of a speaker who is excluded"
     description = identity | settings | found
     clip.write_description(job.output, description)
     shutil.rmtree(job.aside)
@@ -218,15 +227,32 @@ def _claim(job: Job) -> None:
         raise JobError(f"{job.output} cannot be used: {error}") from error
 
 
-def _counted(job: Job) -> tuple[int, str]:
-    """How many videos there are, and a fingerprint of their names and sizes."""
-    count, digest = 0, hashlib.sha256()
-    for part in results.buckets(job.aside):
-        for item in results.items(job.aside, job.source, part):
-            sizes = [os.path.getsize(path) for path in (item.path, item.sound) if path]
-            digest.update(json.dumps([item.name, item.speaker, dataclasses.astuple(item)[4], sizes]).encode())
-            count += 1
-    return count, digest.hexdigest()
+def _write_items(job: Job) -> tuple[str, int]:
+    """Writes down what there is to do, but for what is of excluded speakers, of whom nothing is to be kept.
+
+    Returns:
+        A fingerprint of the names and sizes of all there is, and how many speakers are left out.
+    """
+    total, left_out = 0, set()
+
+    def wanted() -> Iterator[tuple[str, dict[str, Any]]]:
+        nonlocal total
+        for speaker, row in sources.rows(job.source, job.folder, job.list_path):
+            path = row.get("path")
+            told = [row["name"], row.get("span"), path and os.path.splitext(path)[1], path and os.path.getsize(path)]
+            # A sum, since rows need not come in any order.
+            total += int.from_bytes(hashlib.sha256(json.dumps(told).encode()).digest(), "big")
+            digest = exclusion.digest(speaker) if job.excluded else None
+            if digest in job.excluded:
+                left_out.add(digest)
+            else:
+                yield speaker, row
+
+    try:
+        results.write_items(job.aside, wanted())
+    except OSError as error:
+        raise JobError(f"{job.folder} cannot be read, or {job.output} not be written: {error}") from error
+    return f"{total % 2**256:064x}", len(left_out)
 
 
 def _run(job: Job, options: PipelineOptions, count: int) -> None:

@@ -47,6 +47,10 @@ _CLIPS_PER_SHARD = flags.DEFINE_integer(
 _AUDIO_FORMAT = flags.DEFINE_enum(
     "audio_format", None, clip.AUDIO_FORMATS, "by default FLAC where training can read it here, else WAV"
 )
+_EXCLUDE = flags.DEFINE_multi_string(
+    "exclude", [], "of videos, a speaker to leave out, or @FILE with one a line; may be given again"
+)
+_REPORT = flags.DEFINE_string("report", None, "HTML page to write, with samples, plots and what was dropped")
 _WORKERS = flags.DEFINE_integer(
     "workers", os.cpu_count(), "processes on this machine; the output does not depend on it", lower_bound=1
 )
@@ -64,7 +68,7 @@ def _prepare_pairs() -> str:
 
 
 def _prepare_videos(options: Any) -> str:
-    from pipelines import job
+    from pipelines import exclusion, job
     from pipelines.extract import Settings
 
     settings = Settings(
@@ -73,7 +77,8 @@ def _prepare_videos(options: Any) -> str:
         max_seconds=_MAX_SECONDS.value,
         audio_format=_AUDIO_FORMAT.value or audio.default_format(),
     )
-    what = job.Job(_SOURCE.value, _INPUT.value, _LIST.value, _OUTPUT.value, settings)
+    excluded = frozenset(map(exclusion.digest, exclusion.read_speakers(_EXCLUDE.value)))
+    what = job.Job(_SOURCE.value, _INPUT.value, _LIST.value, _OUTPUT.value, settings, excluded)
     try:
         description = job.prepare(what, options)
     except (job.WorkerLostError, KeyboardInterrupt) as error:
@@ -109,8 +114,14 @@ def main(for_beam: list[str]) -> None:
         print(_prepare_videos(_beam_options(for_beam)))
     elif for_beam:
         raise UserError(f"unknown flag {for_beam[0]}: --source=pairs does not run on Beam")
+    elif _EXCLUDE.value:
+        raise UserError("--exclude is for videos: of --source=pairs, remove the speaker's folder")
     else:
         print(_prepare_pairs())
+    if _REPORT.value:
+        from pipelines import report
+
+        report.write(_OUTPUT.value, _REPORT.value)
 
 
 def _is_ours(argument: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 class Reason(enum.StrEnum):
     """The whole list of reasons. What each asks of a video is said in docs/pipelines.md."""
 
+    EXCLUDED = "excluded"  # a speaker who is not to be in the corpus
     NO_FILE = "no file"  # a list names a video that the input folder does not hold
     UNDECODABLE = "undecodable"  # not a video, or so damaged that nothing can be read
     NO_VIDEO = "no video"  # no moving pictures: sound alone, or only a cover
