@@ -26,17 +26,17 @@ resolve() {
         org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath -Dmdep.outputFile="$PWD/build/libraries/$1"
 }
 library() { tr : '\n' <"build/libraries/$1" | grep "/$2-[0-9][^/]*$"; }
-# The classes of a library for Android, or its whole list, as a class path.
-classes_of() { mkdir -p "build/aar/$2" && unzip -qo "$(library "$1" "$2")" -d "build/aar/$2"; }
+# Unpacks a library for Android.
+unpack() { mkdir -p "build/aar/$2" && unzip -qo "$(library "$1" "$2")" -d "build/aar/$2"; }
 
 mkdir -p build/libraries
 for profile in compiler device desktop framework oldest simulator; do resolve $profile & done
 join
 rm -rf build/aar build/generated build/out build/*.jar build/*.dex build/*.apk
 mkdir -p build/generated build/out
-classes_of device tensorflow-lite
-classes_of device tensorflow-lite-api
-classes_of desktop monitor
+unpack device tensorflow-lite
+unpack device tensorflow-lite-api
+unpack desktop monitor
 stdlib=$(library device kotlin-stdlib)
 junit=$(library desktop junit-platform-console-standalone)
 tflite=build/aar/tensorflow-lite/classes.jar:build/aar/tensorflow-lite-api/classes.jar
@@ -56,7 +56,7 @@ resources() {
     sed 's/<manifest /<manifest package="s2f.app" /' app/src/main/AndroidManifest.xml >build/generated/AndroidManifest.xml
     aapt2 compile --dir app/src/main/res -o build/generated/resources.zip
     # Android 8 is the least here, and 7 in the Gradle project: the dexer cannot bring Kotlin's own library to 7.
-    aapt2 link -I "$framework" --manifest build/generated/AndroidManifest.xml -A app/src/main/assets -0 tflite \
+    aapt2 link -I "$framework" --manifest build/generated/AndroidManifest.xml -A app/src/main/assets -0 .tflite \
         --java build/generated --min-sdk-version 26 --target-sdk-version "$(version compileSdk)" --version-code 1 \
         --version-name "$(version s2f)" -o build/linked.apk build/generated/resources.zip 2>&1 |
         grep -v 'Unknown chunk type' || true # which is newer than Debian's aapt2, and not used by the app

@@ -26,7 +26,6 @@ android {
 
     kotlinOptions {
         jvmTarget = "1.8"
-        allWarningsAsErrors = true
     }
 
     testOptions.unitTests {

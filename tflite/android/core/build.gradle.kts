@@ -7,7 +7,6 @@ plugins {
 kotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_1_8
-        allWarningsAsErrors = true
     }
 }
 
