@@ -95,7 +95,7 @@ def regress(servable: Servable, request: regression_pb2.RegressionRequest) -> Pl
 
 def multi_inference(servable: Servable, request: inference_pb2.MultiInferenceRequest) -> Plan:
     """A plan whose response is a `MultiInferenceResponse`: one run for all tasks. Raises `RequestError`."""
-    feed, tasks, seen = None, [], set()
+    feeds, tasks, seen = [], [], set()
     for task in request.tasks:
         if not task.model_spec.name:
             raise invalid("Found ModelSpec with an empty model name.")
@@ -115,9 +115,7 @@ def multi_inference(servable: Servable, request: inference_pb2.MultiInferenceReq
             outputs = {"outputs": output}
         else:
             raise RequestError(StatusCode.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
-        if feed not in (None, tensor):
-            raise invalid("Input tensor must be the same for all Signatures.")
-        feed = tensor
+        feeds.append(tensor)  # a model of TensorFlow 2 has one for each signature
         tasks.append((name, task.method_name, outputs))
     examples = _serialized_examples(request.input)
 
@@ -131,7 +129,8 @@ def multi_inference(servable: Servable, request: inference_pb2.MultiInferenceReq
                 result.regression_result.CopyFrom(_values(fetched[outputs["outputs"]], len(examples)))
         return response
 
-    return Plan({feed: examples}, [tensor for _, _, outputs in tasks for tensor in outputs.values()], respond)
+    fetches = [tensor for _, _, outputs in tasks for tensor in outputs.values()]
+    return Plan(dict.fromkeys(feeds, examples), fetches, respond)
 
 
 def model_metadata(servable: Servable) -> get_model_metadata_pb2.GetModelMetadataResponse:

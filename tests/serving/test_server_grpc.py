@@ -255,6 +255,20 @@ def test_errors_of_multi_inference_are_upstreams(stub, tasks, code, message):
     assert refusal(stub.MultiInference, request) == (code, message)
 
 
+def test_multi_inference_feeds_every_input_as_models_of_tensorflow_2_have_one_for_each_signature():
+    class Model:
+        name, version, signatures = "half", 1, {}
+
+    tasks = [task("regress_x_to_y"), task("classify_x_to_y", "tensorflow/serving/classify")]
+    for one, output in zip(tasks, ("outputs", "scores"), strict=True):
+        signature = Model.signatures[one.model_spec.signature_name] = meta_graph_pb2.SignatureDef()
+        signature.inputs["inputs"].name = f"{one.model_spec.signature_name}_inputs:0"
+        signature.outputs[output].name = f"{output}:0"
+    plan = inference.multi_inference(Model, with_examples(inference_pb2.MultiInferenceRequest(tasks=tasks), 2.0))
+    assert set(plan.feeds) == {"regress_x_to_y_inputs:0", "classify_x_to_y_inputs:0"}
+    assert plan.fetches == ["outputs:0", "scores:0"]
+
+
 @pytest.mark.parametrize("method", ["Classify", "Regress"])
 def test_errors_of_classify_and_regress_are_upstreams(stub, method):
     kind = {"Classify": classification_pb2.ClassificationRequest, "Regress": regression_pb2.RegressionRequest}[method]
