@@ -44,7 +44,7 @@ _HTTP_STATUS = {
     StatusCode.UNAVAILABLE: 503,
     StatusCode.UNAUTHENTICATED: 401,
 }
-_LARGE = 2**16  # bytes of a body that is read on a thread, so that other requests go on
+_LARGE = 2**18  # bytes of a body that is read on a thread, so that other requests go on
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
