@@ -1,4 +1,4 @@
-"""The app, as far as it can be checked without a phone: `verify.sh` runs its own tests, and Python looks at the rest."""
+"""The app, as far as it can be checked without a phone: `verify.sh` runs its own tests, Python looks at the rest."""
 
 import hashlib
 import json

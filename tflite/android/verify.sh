@@ -3,12 +3,12 @@
 # Gradle plugin lies: compiles both modules against the real classes of Android and TensorFlow Lite, runs the tests of
 # both, links the resources, and packs, aligns and signs an APK, build/s2f.apk.
 #
-# Needs a JDK (17 or later), Maven, aapt2, zipalign, apksigner, zip and unzip; Maven Central the first time.
+# Needs a JDK (17 or later), Maven, aapt2, zipalign and apksigner; Maven Central the first time.
 # MODEL may name a command that answers as the model does on a phone, and SOUND a file of 48 kHz sound, for the app's tests.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-for tool in java javac keytool mvn aapt2 zipalign apksigner zip unzip; do
+for tool in java javac jar keytool mvn aapt2 zipalign apksigner; do
     command -v "$tool" >/dev/null || { echo "verify.sh: '$tool' is not installed" >&2; exit 1; }
 done
 
@@ -21,16 +21,16 @@ join() { for job in $(jobs -p); do wait "$job" || exit 1; done; }
 
 resolve() {
     [[ build/libraries/$1 -nt verify.pom.xml && build/libraries/$1 -nt gradle/libs.versions.toml ]] || mvn \
-        -q -B -f verify.pom.xml -P "$1" -Dkotlin="$(version kotlin)" -DtensorflowLite="$(version tensorflowLite)" \
+        -q -B -Dstyle.color=never -f verify.pom.xml -P "$1" -Dkotlin="$(version kotlin)" -DtensorflowLite="$(version tensorflowLite)" \
         -DjunitPlatform="$(version junitPlatform)" -Drobolectric="$(version robolectric)" \
         org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath -Dmdep.outputFile="$PWD/build/libraries/$1"
 }
 library() { tr : '\n' <"build/libraries/$1" | grep "/$2-[0-9][^/]*$"; }
 # Unpacks a library for Android.
-unpack() { mkdir -p "build/aar/$2" && unzip -qo "$(library "$1" "$2")" -d "build/aar/$2"; }
+unpack() { mkdir -p "build/aar/$2" && (path=$(library "$1" "$2") && cd "build/aar/$2" && jar xf "$path"); }
 
 mkdir -p build/libraries
-for profile in compiler device desktop framework oldest simulator; do resolve $profile & done
+for profile in compiler device desktop oldest; do resolve $profile & done
 join
 rm -rf build/aar build/generated build/out build/*.jar build/*.dex build/*.apk
 mkdir -p build/generated build/out
@@ -40,7 +40,7 @@ unpack desktop monitor
 stdlib=$(library device kotlin-stdlib)
 junit=$(library desktop junit-platform-console-standalone)
 tflite=build/aar/tensorflow-lite/classes.jar:build/aar/tensorflow-lite-api/classes.jar
-framework=$(<build/libraries/framework)
+framework=$(library device android-all)
 say "the libraries are there"
 
 # --- Compilation. Lambdas become classes, since the dexer knows no other kind.
@@ -104,7 +104,7 @@ android_merged_manifest=$PWD/build/generated/AndroidManifest.xml
 android_resource_apk=$PWD/build/linked.apk
 END
     run_tests app-test "$stdlib:$app_path:build/generated" --add-opens=java.base/java.io=ALL-UNNAMED -Drobolectric.offline=true \
-        -Drobolectric.dependency.dir="$(dirname "$(<build/libraries/simulator)")" \
+        -Drobolectric.dependency.dir="$(dirname "$(library device android-all-instrumented)")" \
         -Ds2f.model="${MODEL:-}" -Ds2f.sound="${SOUND:-}" -Ds2f.output="$PWD/build"
 }
 
@@ -117,12 +117,13 @@ package() {
     # which is called, are not to be had below 8.
     dex --min-sdk-version="$(version minSdk)" --output=build/classes.dex build/out/core build/out/app \
         build/out/resources ${tflite//:/ }
-    cp "$stdlib" build/stdlib.jar
-    zip -qd build/stdlib.jar 'META-INF/*'
-    dex --min-sdk-version=26 --output=build/classes2.dex build/stdlib.jar
+    unpack device kotlin-stdlib
+    rm -r build/aar/kotlin-stdlib/META-INF # which holds classes for later Javas
+    dex --min-sdk-version=26 --output=build/classes2.dex build/aar/kotlin-stdlib
     cp build/linked.apk build/unaligned.apk
-    mkdir -p build/lib && cp -r build/aar/tensorflow-lite/jni/* build/lib
-    (cd build && zip -q unaligned.apk classes.dex classes2.dex && zip -qr0 unaligned.apk lib)
+    jar uMf build/unaligned.apk -C build classes.dex -C build classes2.dex
+    cp -r build/aar/tensorflow-lite/jni build/generated/lib
+    jar uM0f build/unaligned.apk -C build/generated lib # not compressed, so that they are mapped, too
     zipalign -f -p 4 build/unaligned.apk build/s2f.apk
     # A key that is good for trying out the app, made here and never kept with the sources.
     [[ -f build/debug.p12 ]] || keytool -genkeypair -keystore build/debug.p12 -storetype PKCS12 -storepass android \
