@@ -31,7 +31,7 @@ class Scale:
 
 DURATION = Scale(0.01, 3_500)  # s: a clip lasts 30 s at most
 LEVEL = Scale(0.5, 240)  # dB below full scale
-FACE_BYTES = Scale(0.25, 1_024)  # kB
+FACE_BYTES = Scale(0.05, 10_000)  # kB
 
 
 class Counts:

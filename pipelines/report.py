@@ -34,8 +34,8 @@ def write(corpus_folder: str, path: str) -> None:
     page = Page(f"The corpus {os.path.basename(os.path.abspath(corpus_folder))}")
     made_by = html.escape(found.description["made_by"])
     page.add(
-        f'<p class="note">Made by <code>{made_by}</code>. The faces and voices are of the people in the videos: '
-        "treat this page as you treat those.</p>"
+        f'<p class="note">Made by <code>{made_by}</code>. The faces, and the names of speakers and files, are data '
+        "about people, unless the corpus is synthetic: whoever gets this page gets them.</p>"
     )
     _splits(page, found)
     if found.sample:
@@ -93,8 +93,9 @@ def _distributions(found: Holdings) -> bytes:
         edges, heights = _bars(counts)
         axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=colour, edgecolor="white", linewidth=0.4)
         axes.set_xlabel(label)
-    faces.bar([str(number) for number in sorted(found.faces)], [found.faces[n] for n in sorted(found.faces)], 0.7)
-    faces.set_xlabel("faces of a clip")
+    numbers = sorted(found.faces)
+    faces.bar([str(number) for number in numbers], [found.faces[n] for n in numbers], 0.7, color=_COLOURS[1])
+    faces.set(xlabel="faces of a clip", xlim=(-1, len(numbers)))
     for axes in (durations, faces, levels):
         axes.set_ylabel("clips")
     kilobytes.set_ylabel("faces")
