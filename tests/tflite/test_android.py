@@ -142,28 +142,21 @@ def test_the_package_asks_for_the_microphone_alone_and_holds_the_model_as_it_is(
 
 @has_java
 @pytest.mark.parametrize(
-    "file, code, message",
+    "file, code, missing",
     [
-        (
-            "app/src/main/kotlin/s2f/app/Invented.kt",
-            "package s2f.app\n\nval options = org.tensorflow.lite.Interpreter.Options().setTurbo(true)\n",
-            "unresolved reference 'setTurbo'",
-        ),
-        (
-            "core/src/main/kotlin/s2f/core/Phone.kt",
-            "package s2f.core\n\nval phone = android.os.Build.MODEL\n",
-            "android",
-        ),
+        ("core/src/main/kotlin/s2f/core/Phone.kt", "android.os.Build.MODEL", "android"),
+        ("app/src/main/kotlin/s2f/app/Options.kt", "org.tensorflow.lite.Interpreter.Options().setTurbo()", "setTurbo"),
     ],
+    ids=["Android in core", "an invented option of TensorFlow Lite in app"],
 )
-def test_what_does_not_exist_does_not_pass(verified, tmp_path, file, code, message):
+def test_what_does_not_exist_does_not_pass(verified, tmp_path, file, code, missing):
     copy = tmp_path / "android"
     shutil.copytree(ANDROID, copy, ignore=shutil.ignore_patterns("build", ".gradle"))
     shutil.copytree(verified / "libraries", copy / "build" / "libraries")
-    (copy / file).write_text(code)
+    (copy / file).write_text(f"package {'.'.join(file.split('/')[-3:-1])}\n\nval invented = {code}\n")
     result = subprocess.run([copy / "verify.sh"], capture_output=True, text=True)
     assert result.returncode != 0
-    assert pathlib.Path(file).name in result.stderr and message in result.stderr
+    assert pathlib.Path(file).name in result.stderr and f"unresolved reference '{missing}'" in result.stderr
 
 
 def test_the_assets_are_what_convert_writes(tiny_corpus, tmp_path, monkeypatch):

@@ -4,7 +4,8 @@
 # both, links the resources, and packs, aligns and signs an APK, build/s2f.apk.
 #
 # Needs a JDK (17 or later), Maven, aapt2, zipalign and apksigner; Maven Central the first time.
-# MODEL may name a command that answers as the model does on a phone, and SOUND a file of 48 kHz sound, for the app's tests.
+# MODEL may name a command that answers as the model does on a phone, and SOUND a file of 48 kHz sound, for the tests of
+# the screen.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -21,8 +22,9 @@ join() { for job in $(jobs -p); do wait "$job" || exit 1; done; }
 
 resolve() {
     [[ build/libraries/$1 -nt verify.pom.xml && build/libraries/$1 -nt gradle/libs.versions.toml ]] || mvn \
-        -q -B -Dstyle.color=never -f verify.pom.xml -P "$1" -Dkotlin="$(version kotlin)" -DtensorflowLite="$(version tensorflowLite)" \
-        -DjunitPlatform="$(version junitPlatform)" -Drobolectric="$(version robolectric)" \
+        -q -B -Dstyle.color=never -f verify.pom.xml -P "$1" -Dkotlin="$(version kotlin)" \
+        -DtensorflowLite="$(version tensorflowLite)" -DjunitPlatform="$(version junitPlatform)" \
+        -Drobolectric="$(version robolectric)" \
         org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath -Dmdep.outputFile="$PWD/build/libraries/$1"
 }
 library() { tr : '\n' <"build/libraries/$1" | grep "/$2-[0-9][^/]*$"; }

@@ -98,6 +98,8 @@ class Session(
                 Event.Failed(Problem.Model(error.message))
             } catch (error: IOException) {
                 Event.Failed(Problem.Model(error.message))
+            } catch (error: LinkageError) { // a processor for which there is no library in the package
+                Event.Failed(Problem.Model(error.message))
             }
         main.execute { on(event) }
     }

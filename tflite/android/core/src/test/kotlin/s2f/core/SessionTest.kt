@@ -117,6 +117,9 @@ class SessionTest {
         session { throw IllegalArgumentException("not a model") }
         settle()
         assertEquals(Problem.Model("not a model"), shown.last().problem)
+        session { throw UnsatisfiedLinkError("no library") }
+        settle()
+        assertEquals(Problem.Model("no library"), shown.last().problem)
     }
 
     @Test
