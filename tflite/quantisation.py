@@ -20,7 +20,7 @@ _FLOAT_OPERATIONS = (
 def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: bytes) -> bytes:
     """A model whose convolutions and dense layers have weights and activations of eight bits.
 
-    Inputs and outputs stay as they are, and so does all up to the convolution that reads the waveform.
+    Inputs and outputs stay as they are, and so does the filterbank, whose energies eight bits cannot hold.
 
     Args:
         converter: of the model.
@@ -30,21 +30,21 @@ def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: byte
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: iter(samples)
     options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_ops=list(_FLOAT_OPERATIONS), denylisted_nodes=_up_to_first_convolution(float_model, "embed_speech")
+        denylisted_ops=list(_FLOAT_OPERATIONS), denylisted_nodes=_up_to_logarithm(float_model, "embed_speech")
     )
     # Not for debugging: TensorFlow has no other public way to leave single operations in float.
     debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
     return debugger.get_nondebug_quantized_model()
 
 
-def _up_to_first_convolution(model: bytes, signature_name: str) -> list[str]:
-    """Names of what the operations of a signature put out, up to and with its first convolution."""
+def _up_to_logarithm(model: bytes, signature_name: str) -> list[str]:
+    """Names of what the operations of a signature put out, up to and with the logarithm of the energies."""
     tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     (signature,) = [s for s in tree.signatureDefs if s.signatureKey == signature_name.encode()]
     graph = tree.subgraphs[signature.subgraphIndex]
     names = []
     for operator in graph.operators:
         names += [graph.tensors[output].name.decode() for output in operator.outputs]
-        if tree.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.CONV_2D:
+        if tree.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.LOG:
             return names
-    raise ValueError(f"no convolution in {signature_name}")
+    raise ValueError(f"no logarithm in {signature_name}")
