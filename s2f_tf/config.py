@@ -61,12 +61,14 @@ class DataConfig:
 class SpeechEncoderConfig:
     """S: raw waveform to embedding (`s2f_tf/models/speech_encoder.py`)."""
 
-    stem_kernel: int = setting(64, "taps of the first convolution, which reads the waveform", low=4)
-    stem_stride: int = setting(8, "stride of the first convolution", low=2)
-    widths: tuple[int, ...] = setting((32, 48, 64, 96), "channels of each stage of residual blocks", low=4)
-    stride: int = setting(4, "each stage shortens time by this factor", low=2)
+    bands: int = setting(48, "bands of the filterbank that reads the waveform", low=4)
+    taps: int = setting(400, "samples that each of its filters sees", low=16, high=int(MIN_SECONDS * SAMPLE_RATE))
+    hop: int = setting(80, "samples between two places where the filters are applied", low=1)
+    hops_per_frame: int = setting(4, "places over which a band's energy is averaged", low=1)
+    widths: tuple[int, ...] = setting(
+        (96, 96, 96), "channels of each stage of residual blocks; all but the first halve the frames", low=4
+    )
     blocks: int = setting(1, "residual blocks in each stage", low=1)
-    pooled_stages: int = setting(2, "how many of the last stages are pooled into the embedding", low=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,7 @@ class GeneratorConfig:
 class MatchingConfig:
     """The first stage: which face belongs to which voice (`s2f_tf/training/matching.py`)."""
 
-    steps: int = setting(600, "training steps", low=1)
+    steps: int = setting(800, "training steps", low=1)
     batch_size: int = setting(
         64, "clips in a step, over all replicas and workers: the K of the matching softmax", low=2
     )
@@ -106,7 +108,7 @@ class MatchingConfig:
         1e-3, "peak learning rate of Adam: it rises over the warm-up, then falls to zero as a cosine", low=0.0
     )
     warmup_steps: int = setting(50, "steps over which the learning rate rises", low=0)
-    scale: float = setting(12.0, "the matching softmax multiplies the cosine of two embeddings by this", low=0.1)
+    scale: float = setting(16.0, "the matching softmax multiplies the cosine of two embeddings by this", low=0.1)
     weight_decay: float = setting(1e-4, "decoupled weight decay", low=0.0, high=1.0)
 
 
@@ -114,7 +116,7 @@ class MatchingConfig:
 class GenerationConfig:
     """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
 
-    steps: int = setting(3600, "training steps", low=1)
+    steps: int = setting(3200, "training steps", low=1)
     batch_size: int = setting(16, "clips in a step, over all replicas and workers", low=2)
     generator_learning_rate: float = setting(
         1e-3, "peak learning rate of the generator's Adam, which falls as a cosine", low=0.0
@@ -123,6 +125,9 @@ class GenerationConfig:
         1e-3, "peak learning rate of the discriminator's Adam, which falls as a cosine", low=0.0
     )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
+    matching: float = setting(
+        0.5, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
+    )
     diversity: float = setting(5.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
     gamma: float = setting(1.0, "weight of the gradient penalty R1", low=0.0)
     penalty_every: int = setting(4, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
@@ -173,18 +178,12 @@ class Config:
                 f"face_encoder.widths has {halvings} stages, each of which halves the face: data.face_size must be at "
                 f"least {2 ** (halvings + 1)}, not {face_size}"
             )
-        stages = len(self.speech_encoder.widths)
-        if self.speech_encoder.pooled_stages > stages:
+        c = self.speech_encoder
+        frame, shortest = c.taps + (c.hops_per_frame - 1) * c.hop, int(MIN_SECONDS * SAMPLE_RATE)
+        if frame > shortest:
             raise ConfigError(
-                f"speech_encoder.pooled_stages must be at most the {stages} stages of speech_encoder.widths, "
-                f"not {self.speech_encoder.pooled_stages}"
-            )
-        hop = self.speech_encoder.stem_stride * self.speech_encoder.stride**stages
-        shortest = int(MIN_SECONDS * SAMPLE_RATE)
-        if hop > shortest:
-            raise ConfigError(
-                f"speech_encoder.stem_stride times speech_encoder.stride to the power of its {stages} stages is {hop} "
-                f"samples: at most {shortest} is allowed, the shortest voice of {MIN_SECONDS} s"
+                f"speech_encoder.taps, hop and hops_per_frame make the first frame {frame} samples long: at most "
+                f"{shortest} is allowed, the shortest voice of {MIN_SECONDS} s"
             )
 
     @property
@@ -323,7 +322,7 @@ PRESETS = {
         embedding_size=16,
         synthetic=SyntheticConfig(speakers=40, clips_per_speaker=2, faces_per_clip=2, seconds=0.8),
         data=DataConfig(face_size=16, window_seconds=0.5),
-        speech_encoder=SpeechEncoderConfig(widths=(8, 8, 16), pooled_stages=2),
+        speech_encoder=SpeechEncoderConfig(bands=8, taps=200, hops_per_frame=2, widths=(8, 16)),
         face_encoder=FaceEncoderConfig(widths=(8, 16)),
         generator=GeneratorConfig(z_size=8, style_size=16, widths=(16, 16)),
         matching=MatchingConfig(steps=6, batch_size=8, warmup_steps=2),
@@ -336,7 +335,7 @@ PRESETS = {
         precision="mixed_bfloat16",
         embedding_size=256,
         data=DataConfig(face_size=128, window_seconds=6.0),
-        speech_encoder=SpeechEncoderConfig(widths=(64, 128, 256, 512), blocks=2, pooled_stages=3),
+        speech_encoder=SpeechEncoderConfig(bands=80, widths=(256, 256, 512, 512), blocks=2),
         face_encoder=FaceEncoderConfig(widths=(64, 128, 256, 512, 512), blocks=2),
         generator=GeneratorConfig(z_size=128, style_size=512, widths=(512, 512, 256, 128, 64)),
         matching=MatchingConfig(steps=100_000, batch_size=256, learning_rate=5e-4, warmup_steps=2000),

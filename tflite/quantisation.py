@@ -1,5 +1,6 @@
 """Eight bits where the weights and the work are, floats where eight bits would be too few."""
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,7 +21,8 @@ _FLOAT_OPERATIONS = (
 def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: bytes) -> bytes:
     """A model whose convolutions and dense layers have weights and activations of eight bits.
 
-    Inputs and outputs stay as they are, and so does all up to the convolution that reads the waveform.
+    Inputs and outputs stay as they are. The filterbank, whose energies eight bits cannot hold, works in floats, with
+    taps of sixteen bits.
 
     Args:
         converter: of the model.
@@ -30,21 +32,44 @@ def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: byte
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: iter(samples)
     options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_ops=list(_FLOAT_OPERATIONS), denylisted_nodes=_up_to_first_convolution(float_model, "embed_speech")
+        denylisted_ops=list(_FLOAT_OPERATIONS), denylisted_nodes=_up_to_logarithm(float_model, "embed_speech")
     )
     # Not for debugging: TensorFlow has no other public way to leave single operations in float.
     debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
-    return debugger.get_nondebug_quantized_model()
+    return _with_filterbank_in_half(debugger.get_nondebug_quantized_model())
 
 
-def _up_to_first_convolution(model: bytes, signature_name: str) -> list[str]:
-    """Names of what the operations of a signature put out, up to and with its first convolution."""
+def _up_to_logarithm(model: bytes, signature_name: str) -> list[str]:
+    """Names of what the operations of a signature put out, up to and with the logarithm of the energies."""
     tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     (signature,) = [s for s in tree.signatureDefs if s.signatureKey == signature_name.encode()]
     graph = tree.subgraphs[signature.subgraphIndex]
     names = []
     for operator in graph.operators:
         names += [graph.tensors[output].name.decode() for output in operator.outputs]
-        if tree.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.CONV_2D:
+        if tree.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.LOG:
             return names
-    raise ValueError(f"no convolution in {signature_name}")
+    raise ValueError(f"no logarithm in {signature_name}")
+
+
+def _with_filterbank_in_half(model: bytes) -> bytes:
+    """Stores the kernels of convolutions in floats with 16 bits, which are widened as the model is loaded."""
+    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+    convolution, widen = schema.BuiltinOperator.CONV_2D, schema.OperatorCodeT()
+    widen.builtinCode = widen.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    widen.version = 3  # the first that takes halves
+    tree.operatorCodes.append(widen)
+    for graph in tree.subgraphs:
+        for operator in [o for o in graph.operators if tree.operatorCodes[o.opcodeIndex].builtinCode == convolution]:
+            kernel = graph.tensors[operator.inputs[1]]
+            if kernel.type != schema.TensorType.FLOAT32:
+                continue
+            half, step = copy.deepcopy(kernel), schema.OperatorT()
+            half.name, half.type = kernel.name + b"/half", schema.TensorType.FLOAT16
+            buffer, kernel.buffer = tree.buffers[kernel.buffer], 0
+            buffer.data = np.frombuffer(bytes(buffer.data), np.float32).astype(np.float16).view(np.uint8)
+            graph.tensors.append(half)
+            step.opcodeIndex = len(tree.operatorCodes) - 1
+            step.inputs, step.outputs = [len(graph.tensors) - 1], [operator.inputs[1]]
+            graph.operators.insert(graph.operators.index(operator), step)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))

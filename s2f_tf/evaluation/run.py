@@ -1,7 +1,8 @@
 """A trained run as evaluation asks it, and a split as it sees it."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -33,11 +34,15 @@ class Run:
         self.config = configuration.load(workdir)
         networks = {name: trained.load_network(name, workdir) for name in trained.NETWORKS}
         self.generator, self.speech_encoder = networks["generator"], networks["speech_encoder"]
-        self.hear, self.judge_hear = (_graph(networks[name]) for name in ("speech_encoder", "judge_speech_encoder"))
-        self.see = _graph(networks["face_encoder"])
-        judge = networks["judge_face_encoder"]
-        self._features, self._embed_features = _graph(judge.body), _graph(judge.embed_features)
-        self._draw = tf.function(lambda z, c: self.generator(z, c, training=False), reduce_retracing=True)
+        size, judge = self.config.data.face_size, networks["judge_face_encoder"]
+        self.hear, self.judge_hear = (
+            _graph(networks[name], [None]) for name in ("speech_encoder", "judge_speech_encoder")
+        )
+        self.see, self._features = (
+            _graph(network, [size, size, 3]) for network in (networks["face_encoder"], judge.body)
+        )
+        self._embed_features = _graph(judge.embed_features, [judge.body.features.units])
+        self._draw = _graph(self.generator, [self.generator.z_size], [self.config.embedding_size])
 
     def z(self, seeds: np.ndarray) -> np.ndarray:
         """z of each seed, [B] to float32 [B, Z]."""
@@ -46,7 +51,7 @@ class Run:
     def draw(self, z: np.ndarray, voices: np.ndarray) -> np.ndarray:
         """Faces, float32 [B, H, W, 3] in [-1, 1], from z [B, Z] and embedded voices [B, E], some at a time."""
         parts = (slice(start, start + _BATCH) for start in range(0, len(z), _BATCH))
-        return np.concatenate([self._draw(tf.constant(z[rows]), tf.constant(voices[rows])).numpy() for rows in parts])
+        return np.concatenate([self._draw(z[rows], voices[rows]) for rows in parts])
 
     def judge_see(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The judge's embeddings [B, E] and features h(y) [B, D] of faces."""
@@ -114,7 +119,12 @@ def embed(run: Run, corpus: reader.Corpus, split: str, factor_reader: FactorRead
     return Embedded(**arrays, factors=by_name, first=np.stack(first))
 
 
-def _graph(function: Callable) -> Callable[[np.ndarray], np.ndarray]:
-    """A network as one graph, which is many times quicker for a single clip than layer by layer."""
-    compiled = tf.function(lambda x: function(x, training=False), reduce_retracing=True)
-    return lambda x: compiled(tf.constant(x)).numpy()
+def _graph(function: Callable, *shapes: Sequence[int | None]) -> Callable[..., np.ndarray]:
+    """A network as one graph, which is many times quicker for a single clip than layer by layer.
+
+    `shapes` are those of its float32 inputs, without the batch. They are given, or clips of many lengths would make
+    many graphs.
+    """
+    signature = [tf.TensorSpec([None, *shape], tf.float32) for shape in shapes]
+    compiled = tf.function(functools.partial(function, training=False), input_signature=signature)
+    return lambda *inputs: compiled(*map(tf.constant, inputs)).numpy()

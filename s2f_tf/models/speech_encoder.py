@@ -1,17 +1,23 @@
 """S, the speech encoder: a raw waveform of any length from 0.5 s up, to an embedding."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
-from s2f_tf.config import Config
+from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.models import layers
+
+_LOWEST, _HIGHEST = 60.0, 7800.0  # Hz, between which the filters start
+_QUIETEST = 1e-4  # of the waveform's mean power: energies below are alike
 
 
 class SpeechEncoder(keras.Model):
-    """Residual 1-D convolutions with squeeze-and-excitation; mean and spread over time at several scales.
+    """A learnt filterbank, residual 1-D convolutions with squeeze-and-excitation, and mean and spread over time.
 
     Call with waveform float32 [B, S] in any range (its offset and level are removed); returns float32 [B, E] of unit
-    length.
+    length. `docs/training.md` says what the filterbank is worth against plain convolutions.
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
@@ -23,16 +29,14 @@ class SpeechEncoder(keras.Model):
     def build(self, input_shape: tuple) -> None:
         """Makes every layer; the length of the waveform is left open."""
         c = self.settings
-        self.stem = keras.layers.Conv1D(
-            c.widths[0], c.stem_kernel, c.stem_stride, padding="same", use_bias=False, name="stem"
-        )
-        self.stem.build((None, None, 1))
+        self.filterbank = Filterbank(c.bands, c.taps, c.hop, c.hops_per_frame, name="filterbank")
+        self.filterbank.build((None, None))
         self.entries, self.blocks = [], []
-        before = c.widths[0]
+        before = c.bands
         for stage, width in enumerate(c.widths):
             # Not a strided 1x1 shortcut: its weight gradient corrupts memory under oneDNN.
             entry = keras.layers.Conv1D(
-                width, c.stride + 1, c.stride, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
+                width, 5, 2 if stage else 1, padding="same", kernel_initializer="he_normal", name=f"entry_{stage}"
             )
             entry.build((None, None, before))
             self.entries.append(entry)
@@ -42,22 +46,72 @@ class SpeechEncoder(keras.Model):
                 self.blocks.append(block)
             before = width
         self.head = keras.layers.Dense(self.embedding_size, dtype=keras.config.floatx(), name="head")
-        self.head.build((None, 2 * sum(c.widths[-c.pooled_stages :])))
+        self.head.build((None, 2 * sum(c.widths)))
 
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""
         x = ops.cast(waveform, keras.config.floatx())
         x = x - ops.mean(x, axis=1, keepdims=True)
         x = x * ops.rsqrt(ops.mean(ops.square(x), axis=1, keepdims=True) + 1e-8)
-        x = self.stem(x[:, :, None])
+        x = self.filterbank(x)
         pooled = []
         for stage, entry in enumerate(self.entries):
-            x = entry(layers.leaky_relu(x))
+            x = entry(layers.leaky_relu(x) if stage else x)
             for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
                 x = block(x)
-            if stage >= len(self.entries) - self.settings.pooled_stages:
-                h = ops.cast(layers.leaky_relu(x), keras.config.floatx())
-                mean = ops.mean(h, axis=1)
-                spread = ops.sqrt(ops.mean(ops.square(h - mean[:, None, :]), axis=1) + 1e-6)
-                pooled += [mean, spread]
+            h = ops.cast(layers.leaky_relu(x), keras.config.floatx())
+            mean = ops.mean(h, axis=1)
+            spread = ops.sqrt(ops.mean(ops.square(h - mean[:, None, :]), axis=1) + 1e-6)
+            pooled += [mean, spread]
         return layers.unit_length(self.head(ops.concatenate(pooled, axis=-1)))
+
+
+class Filterbank(keras.layers.Layer):
+    """Log energies of the waveform in bands, at full precision: [B, S] to [B, frames, bands].
+
+    Pairs of filters a quarter of a period apart, which start as Gabor filters with centres and widths even on the mel
+    scale, and are learnt tap by tap; the energy of a pair, averaged over a frame, in a logarithm. As the time-domain
+    filterbanks of Zeghidour et al. (2018, section 2); their LEAF (2021, section 3) learns centres and widths alone.
+
+    Args:
+        bands: how many.
+        taps: of each filter.
+        hop: samples between two places where the filters are applied.
+        hops_per_frame: places whose energies are averaged.
+    """
+
+    def __init__(self, bands: int, taps: int, hop: int, hops_per_frame: int, **kwargs: object) -> None:
+        super().__init__(dtype=keras.config.floatx(), **kwargs)
+        self.bands, self.taps, self.hop, self.hops_per_frame = bands, taps, hop, hops_per_frame
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the filters."""
+        self.filters = keras.layers.Conv1D(
+            2 * self.bands, self.taps, self.hop, use_bias=False, dtype=self.dtype_policy, name="filters"
+        )
+        self.filters.build((None, None, 1))
+        self.filters.kernel.assign(_gabor_filters(self.bands, self.taps))
+
+    def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
+        """The log energies, about from -3 to 1."""
+        x = ops.square(self.filters(waveform[:, :, None]))
+        energy = x[:, :, : self.bands] + x[:, :, self.bands :]
+        energy = ops.average_pool(energy, self.hops_per_frame, self.hops_per_frame)
+        return 0.3 * ops.log(energy + _QUIETEST)
+
+
+def _gabor_filters(bands: int, taps: int) -> np.ndarray:
+    """[taps, 1, 2 bands]: even filters, then odd ones; white noise of power one has energy one in each pair."""
+
+    def to_mel(frequency: float) -> float:
+        return 2595 * math.log10(1 + frequency / 700)
+
+    edges = 700 * (10 ** (np.linspace(to_mel(_LOWEST), to_mel(_HIGHEST), bands + 2) / 2595) - 1)
+    centre, width = edges[1:-1], (edges[2:] - edges[:-2]) / 2
+    time = ((np.arange(taps) - (taps - 1) / 2) / SAMPLE_RATE)[:, None]
+    # As wide in frequency, at half the height, as its band, as far as the taps allow.
+    spread = np.minimum(math.sqrt(2 * math.log(2)) / (math.pi * width), taps / SAMPLE_RATE / 5)
+    envelope = np.exp(-0.5 * (time / spread) ** 2)
+    phase = 2 * np.pi * centre * time
+    filters = np.concatenate([envelope * np.cos(phase), envelope * np.sin(phase)], axis=1)
+    return (filters / np.sqrt(2 * (filters**2).sum(axis=0)))[:, None, :].astype(np.float32)

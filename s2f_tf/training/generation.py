@@ -15,7 +15,11 @@ _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of
 
 
 class GenerationTrainer(keras.Model):
-    """Trains G against a projection discriminator that starts as the trained face encoder; S is frozen.
+    """Trains G against a projection discriminator that starts as the trained face encoder; S and F are frozen.
+
+    F takes part a second time, as it is: what it sees in a generated face shall tell the voice that the face was drawn
+    from among those of the batch. Without this the generator follows the loudest of what S hears and draws the rest at
+    random (`docs/training.md` has the figures).
 
     `train_step` runs inside `strategy.run` and updates both networks from one forward pass. z, and which voices are
     mismatched, depend on the step and the place in the global batch, not on how many devices share it. It returns
@@ -27,12 +31,15 @@ class GenerationTrainer(keras.Model):
         self.settings = config.generation
         self.z_size = config.generator.z_size
         self.seed = config.seed
+        self.scale = config.matching.scale
         self.speech_encoder = SpeechEncoder(config)
+        self.face_encoder = FaceEncoder(config)
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
         face_shape = (None, config.data.face_size, config.data.face_size, 3)
         self.speech_encoder.build((None, config.window_samples))
-        self.speech_encoder.trainable = False
+        self.face_encoder.build(face_shape)
+        self.speech_encoder.trainable = self.face_encoder.trainable = False
         self.generator.build((None, self.z_size), (None, config.embedding_size))
         self.discriminator.build(face_shape, (None, config.embedding_size))
         self.averages = [
@@ -61,8 +68,9 @@ class GenerationTrainer(keras.Model):
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def start_from(self, speech_encoder: SpeechEncoder, face_encoder: FaceEncoder) -> None:
-        """Takes over what matching has learnt: S, and F as the discriminator's body."""
+        """Takes over what matching has learnt: S, and F both as it is and as the discriminator's body."""
         self.speech_encoder.set_weights(speech_encoder.get_weights())
+        self.face_encoder.set_weights(face_encoder.get_weights())
         self.discriminator.start_from(face_encoder)
         for average, variable in zip(self.averages, self.generator.trainable_variables, strict=True):
             average.assign(variable)
@@ -113,8 +121,9 @@ class GenerationTrainer(keras.Model):
             discriminator_losses = losses.discriminator(matched, mismatched, generated, pairs["differs"])
             discriminator_loss = tf.reduce_sum(discriminator_losses) / total
             sameness = tf.reduce_sum(losses.diversity(fake[::_TWICE], again, target)) / pairs["drawn_twice"]
+            mistaken = tf.reduce_sum(self.matching_losses(fake, batch["speaker"], pairs)) / total
             generator_loss = tf.reduce_sum(losses.generator(matched, generated)) / total
-            generator_total = generator_loss + self.settings.diversity * sameness
+            generator_total = generator_loss + self.settings.diversity * sameness + self.settings.matching * mistaken
         variables = self.discriminator.trainable_variables
         penalty_gradients, penalty = tf.cond(
             tf.equal(step % self.settings.penalty_every, 0),
@@ -132,17 +141,23 @@ class GenerationTrainer(keras.Model):
                 "discriminator_loss": discriminator_loss,
                 "generator_loss": generator_loss,
                 "sameness": sameness,
+                "mistaken": mistaken,
                 "gradient_penalty": penalty,
                 "real_above_generated": tf.reduce_sum(tf.cast(matched > generated, tf.float32)) / total,
                 "matched_above_mismatched": tf.reduce_sum(tf.cast(matched > mismatched, tf.float32)) / total,
             },
         )
 
+    def matching_losses(self, fake: tf.Tensor, speakers: tf.Tensor, pairs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """How badly F picks, among the voices of the global batch, that of each of this replica's generated faces."""
+        seen = self.face_encoder(fake, training=False)
+        return losses.matching(seen, speakers, pairs["voices"], pairs["speakers"], pairs["places"], self.scale)
+
     def pair(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
         """This replica's voices, each with another's and with a z.
 
         Another's voice, and another z, are those of the next clip in the global batch; z comes from one draw for the
-        whole of it.
+        whole of it. With them come all voices and speakers of the global batch, and the places in it of this replica's.
         """
         replica = tf.distribute.get_replica_context()
         voice = self.speech_encoder(batch["waveform"], training=False)
@@ -153,6 +168,9 @@ class GenerationTrainer(keras.Model):
         z = tf.random.stateless_normal([total, self.z_size], seed=tf.stack([self.seed, tf.cast(step, tf.int32)]))
         return {
             "voice": voice,
+            "voices": voices,
+            "speakers": speakers,
+            "places": places,
             "other_voice": tf.gather(voices, others),
             "differs": tf.cast(tf.not_equal(tf.gather(speakers, others), batch["speaker"]), tf.float32),
             "z": tf.gather(z, places),

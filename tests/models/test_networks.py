@@ -4,9 +4,10 @@ import pytest
 import tensorflow as tf
 
 from s2f_tf import config
-from s2f_tf.config import ConfigError
+from s2f_tf.config import SAMPLE_RATE, ConfigError
 from s2f_tf.models import trained
 from s2f_tf.models.discriminator import Discriminator
+from s2f_tf.models.speech_encoder import Filterbank
 from s2f_tf.models.trained import WeightsError
 
 
@@ -105,3 +106,13 @@ def test_damaged_weights_are_refused_by_name(tiny, tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="is not a work directory"):
         trained.load_network("generator", str(tmp_path))
+
+
+def test_the_filterbank_starts_as_bands_that_rise_with_frequency_and_hears_each_tone_in_its_own():
+    bank = Filterbank(bands=24, taps=400, hop=40, hops_per_frame=4)
+    time = np.arange(8000) / SAMPLE_RATE
+    tones = np.stack([np.sin(2 * np.pi * frequency * time) for frequency in (120, 300, 1000, 3000, 7000)])
+    energies = bank(tf.constant(tones, tf.float32)).numpy()
+    assert energies.shape[0] == 5 and energies.shape[2] == 24 and np.ptp(energies, axis=1).max() < 0.05
+    loudest = energies.mean(axis=1).argmax(axis=1)
+    assert (np.diff(loudest) > 0).all() and loudest[0] <= 2 and loudest[-1] >= 21
