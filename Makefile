@@ -2,6 +2,7 @@
 #   make demo      trains on synthetic speakers and draws faces from voices that the model has never heard
 #   make test      style and tests in the default environment
 #   make latest    tests in the latest environment
+#   make arm64     where Debian's qemu-user-static is: lets tests and tflite.verify run models on the processor of phones
 #   make lint      style alone
 #   make clean     removes the environments and caches, and leaves runs/ alone
 
@@ -10,7 +11,7 @@ PYTHON ?= python3.11
 DEFAULT := .venv/.installed
 LATEST := .venv-latest/.installed
 
-.PHONY: demo test latest lint clean
+.PHONY: demo test latest arm64 lint clean
 
 demo: $(DEFAULT)
 	.venv/bin/python -m s2f_tf.train --workdir=runs/demo
@@ -24,12 +25,15 @@ test: lint
 latest: $(LATEST)
 	.venv-latest/bin/python -m pytest
 
+arm64: $(DEFAULT)
+	.venv/bin/python -m tflite.arm64
+
 lint: $(DEFAULT)
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 
 clean:
-	rm -rf .venv .venv-latest build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest build dist tflite/android/build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEFAULT): requirements/default.txt

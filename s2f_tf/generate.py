@@ -2,11 +2,14 @@
 
 import os
 
-import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from s2f_tf import command
+from s2f_tf import command  # before what imports TensorFlow, which it quiets
+
+# isort: split
+import numpy as np
+import tensorflow as tf
+
 from s2f_tf.data import audio
 from s2f_tf.errors import UserError
 from s2f_tf.evaluation import figures
