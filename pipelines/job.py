@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -29,11 +30,12 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from pipelines import exclusion, reasons, results, shards, sources, splits
 from pipelines.extract import Settings, extract
 from pipelines.progress import Progress, Tally, processes, tallied
-from pipelines.reasons import Reason
+from pipelines.reasons import Drop, Reason
 from pipelines.sources import Item
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
 
+_MOST_TRIES = 5
 _LOOKED = 0.5  # seconds between two looks at how far the job is
 
 
@@ -185,7 +187,10 @@ class _Extract(beam.DoFn):
         if not reused:
             from pipelines.faces import shared_detector
 
-            found = extract(item, self._job.settings, shared_detector())
+            if results.tries(self._job.aside, item) > _MOST_TRIES:
+                found = iter([Drop(Reason.CRASHED, item.name)])
+            else:
+                found = extract(item, self._job.settings, shared_detector())
             results.write(self._job.aside, item, key, found, self._job.settings.audio_format)
         self._tally.add(reused)
         yield item.name
@@ -301,11 +306,12 @@ def _end_workers(job: Job) -> None:
 
 
 def _explained(error: BaseException) -> BaseException:
-    """What a runner raises, where it is about something that a person can put right, as such an error."""
-    if isinstance(error, UserError):
+    """What a runner raises, where it is about something that a person can put right, as such an error.
+
+    Runners tell what a worker raised as text, with its traceback and the step around it.
+    """
+    if isinstance(error, JobError):
         return error
-    for kind in ("CorpusTooSmallError: ", "OSError: ", "UserError: "):
-        for line in reversed(str(error).splitlines()):
-            if kind in line:
-                return JobError(line.split(kind, 1)[1].split(" [while running", 1)[0])
-    return error
+    told = f"{type(error).__name__}: {error}"
+    said = re.findall(r"(?:CorpusTooSmallError: |UserError: |(?=\[Errno ))(.+?)(?= \[while running|\n|$)", told)
+    return JobError(said[-1]) if said else error

@@ -12,6 +12,7 @@ class Reason(enum.StrEnum):
     EXCLUDED = "excluded"  # a speaker who is not to be in the corpus
     NO_FILE = "no file"  # a list names a video that the input folder does not hold
     UNDECODABLE = "undecodable"  # not a video, or so damaged that nothing can be read
+    CRASHED = "crashed"  # five processes ended while they read it: FFmpeg crashes on some damage, and cannot be caught
     NO_VIDEO = "no video"  # no moving pictures: sound alone, or only a cover
     NO_SOUND = "no sound"  # no sound track
     SILENT = "silent"  # never above -60 dB of full scale

@@ -4,6 +4,7 @@
         items/0a7.jsonl               what there is to do, by the first digits of the speaker's place (see splits.py)
         videos/0a7/<place>-<name>.tfrecord   the clips of one video, as they will stand in a shard
         videos/0a7/<place>-<name>.json       what they are and what was dropped; its presence says that both are whole
+        videos/0a7/<place>-<name>.tries      a byte for each process that began it, and did not end it
         shards/<shard>.json           what a shard in <output> was made of
         progress/                     see progress.py
 
@@ -110,6 +111,15 @@ def is_done(aside: str, item: Item, key: str) -> bool:
         return False
 
 
+def tries(aside: str, item: Item) -> int:
+    """How many processes have begun a video, this one included, and did not end it."""
+    path = f"{_base(aside, item)}.tries"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "ab") as file:
+        file.write(b".")
+        return file.tell()
+
+
 def write(aside: str, item: Item, key: str, found: Iterable[clip.Clip | Drop], audio_format: str) -> None:
     """Writes what became of a video while it comes."""
     base = _base(aside, item)
@@ -127,6 +137,8 @@ def write(aside: str, item: Item, key: str, found: Iterable[clip.Clip | Drop], a
                 clips.append((one.id, len(record) + _FRAME, len(one.waveform) / SAMPLE_RATE))
     with aside_then_renamed(f"{base}.json") as path, open(path, "w", encoding="utf-8") as file:
         json.dump({"key": key, "clips": clips, "dropped": dropped.counts, "examples": dropped.examples}, file)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(f"{base}.tries")
 
 
 @contextlib.contextmanager

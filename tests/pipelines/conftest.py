@@ -19,7 +19,8 @@ def prepare():
 
     def run(source, folder, output, list_path=None, shard_bytes=job.shards.BYTES, **changed):
         settings = dataclasses.replace(SETTINGS, **changed)
-        what = job.Job(source, str(folder), list_path and str(list_path), str(output), settings, shard_bytes)
+        list_path = list_path and str(list_path)
+        what = job.Job(source, str(folder), list_path, str(output), settings, shard_bytes=shard_bytes)
         return job.prepare(what, IN_THIS_PROCESS)
 
     return run
