@@ -173,7 +173,7 @@ def test_a_video_that_ends_every_process_is_dropped_at_last(few, prepare, tmp_pa
 
     monkeypatch.setattr(job, "extract", crash)
     for _ in range(5):
-        with pytest.raises(SystemExit):
+        with pytest.raises(RuntimeError, match="SystemExit"):
             prepare("folder", few, output)
     with pytest.raises(job.JobError, match=r"1 crashed \(such as 2.mkv\); 5 no face"):
         prepare("folder", few, output)
