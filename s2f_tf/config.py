@@ -314,7 +314,7 @@ def _check_one(name: str, field: dataclasses.Field, kind: type, value: Any) -> N
 
 
 PRESETS = {
-    # Two CPU cores, under ten minutes with everything.
+    # Two CPU cores, about ten minutes with everything.
     "demo": Config(),
     # A few seconds on one core, to try the machinery: its faces are not worth looking at.
     "tiny": Config(
