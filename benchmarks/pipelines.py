@@ -159,7 +159,9 @@ def _rate(folder: pathlib.Path, output: pathlib.Path, workers: int) -> float:
     job = subprocess.Popen([*run, f"--workers={workers}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     seen: list[tuple[float, int]] = []
     while job.poll() is None:
-        count = len(list(output.glob(".unfinished/videos/*/*.json")))
+        count = sum(
+            name.endswith(".json") for _, _, names in os.walk(output / ".unfinished" / "videos") for name in names
+        )
         if count and (not seen or count > seen[-1][1]):
             seen.append((time.monotonic(), count))
         time.sleep(0.02)

@@ -144,8 +144,9 @@ def _crop(picture: np.ndarray, face: faces.Face, size: int) -> np.ndarray | Reas
         return Reason.FACE_TOO_SMALL
     if face.turn > MOST_TURNED:
         return Reason.TURNED_AWAY
-    crop = faces.align(picture, face, size)
-    return crop if faces.sharpness(crop) >= LEAST_SHARPNESS else Reason.BLURRED
+    if faces.sharpness(faces.align(picture, face, faces.JUDGED)) < LEAST_SHARPNESS:
+        return Reason.BLURRED
+    return faces.align(picture, face, size)
 
 
 def _encoded(crop: np.ndarray) -> bytes:

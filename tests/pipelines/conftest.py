@@ -17,10 +17,10 @@ FRAMES, SECONDS = 16, 1.6
 def prepare():
     """Runs a job in this process, where the detector is warm."""
 
-    def run(source, folder, output, list_path=None, shard_bytes=job.shards.BYTES, **changed):
+    def run(source, folder, output, list_path=None, excluded=(), **changed):
         settings = dataclasses.replace(SETTINGS, **changed)
         list_path = list_path and str(list_path)
-        what = job.Job(source, str(folder), list_path, str(output), settings, shard_bytes=shard_bytes)
+        what = job.Job(source, str(folder), list_path, str(output), settings, frozenset(excluded))
         return job.prepare(what, IN_THIS_PROCESS)
 
     return run

@@ -16,7 +16,7 @@ import tensorflow as tf
 import videos
 from PIL import Image
 
-from pipelines import faces, job, results
+from pipelines import exclusion, faces, job, results
 from pipelines.reasons import Drop, Reason
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
@@ -161,6 +161,17 @@ def test_results_are_used_again_unless_what_they_are_made_of_changed(few, prepar
     assert made == ["4.mkv"]  # of other bytes than before
     assert set(by_video(output)) == {"0.mkv", "1.mkv", "2.mkv", "4.mkv", "5.mkv"}
     assert sum(description["clips"].values()) == 5
+
+
+def test_nothing_is_kept_of_who_is_excluded(few, prepare, tmp_path):
+    output, gone = tmp_path / "clips", exclusion.digest("4.mkv")
+    description = prepare("folder", few, output, excluded={gone})
+    assert set(by_video(output)) == {"0.mkv", "1.mkv", "2.mkv", "3.mkv", "5.mkv"}
+    assert description["excluded"] == [gone] and description["dropped"] == {"excluded": 1}
+    assert "4.mkv" not in (output / "corpus.json").read_text()
+    assert prepare("folder", few, output) == description  # remembered without being told again
+    with pytest.raises(job.JobError, match="other files or other settings"):
+        prepare("folder", few, output, excluded={exclusion.digest("1.mkv")})
 
 
 def test_a_video_that_ends_every_process_is_dropped_at_last(few, prepare, tmp_path, monkeypatch):
