@@ -4,12 +4,15 @@ Videos are made of a portrait that moves and babbles (scikit-image's, of the `de
 Stages are told in processor time, which other work on the machine disturbs little; each size has a process of its own,
 kept to one thread as the workers of the job are. The detector is beside MTCNN as its package comes, called for one
 frame after the other on the very same frames; the two take turns. One worker and two make the same corpus in turns; the
-clock runs from the first video that is done to the last, so that the start of Python and of Beam is not in it.
+clock runs from when each worker has done a video to the last one, so that the start of Python, Beam and the detector is
+not in it.
 """
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
+import json
 import multiprocessing
 import os
 import pathlib
@@ -30,7 +33,7 @@ from s2f_tf.errors import UserError
 _INPUT = flags.DEFINE_string("input", None, "folder of videos, as of --source=folder; by default some are made")
 _HEIGHTS = flags.DEFINE_multi_integer("heights", [360, 1080], "of the videos that are made; may be given again")
 _SECONDS = flags.DEFINE_float("seconds", 8.0, "of each of them", lower_bound=2.0)
-_VIDEOS = flags.DEFINE_integer("videos", 24, "how many the workers get", lower_bound=4)
+_VIDEOS = flags.DEFINE_integer("videos", 60, "how many the workers get", lower_bound=4)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of each", lower_bound=1)
 
 _STAGES = ("decode", "listen", "detect", "align", "encode")
@@ -159,16 +162,23 @@ def _rate(folder: pathlib.Path, output: pathlib.Path, workers: int) -> float:
     job = subprocess.Popen([*run, f"--workers={workers}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     seen: list[tuple[float, int]] = []
     while job.poll() is None:
-        count = sum(
-            name.endswith(".json") for _, _, names in os.walk(output / ".unfinished" / "videos") for name in names
-        )
-        if count and (not seen or count > seen[-1][1]):
-            seen.append((time.monotonic(), count))
+        done = _done(output)
+        if len(done) == workers and min(done) > 0 and (not seen or sum(done) > seen[-1][1]):
+            seen.append((time.monotonic(), sum(done)))
         time.sleep(0.02)
     if job.returncode:
         raise UserError(f"the job failed: {job.stderr.read().decode(errors='replace')[-500:]}")
     (start, before), (stop, after) = seen[0], seen[-1]
     return (after - before) / (stop - start)
+
+
+def _done(output: pathlib.Path) -> list[int]:
+    """How many videos each worker has done."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):  # the job has ended meanwhile
+        for path in output.glob(".unfinished/progress/*.json"):
+            found.append(json.loads(path.read_text())["videos"])
+    return found
 
 
 def _made(folder: pathlib.Path, height: int, seconds: float, count: int) -> pathlib.Path:
