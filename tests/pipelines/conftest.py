@@ -6,11 +6,9 @@ import videos
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import job
-from pipelines.extract import Settings
 
-SETTINGS = Settings(face_size=48, faces_per_clip=2, max_seconds=10.0, audio_format="wav")
 IN_THIS_PROCESS = PipelineOptions(["--direct_running_mode=in_memory", "--direct_num_workers=1"])
-FRAMES, SECONDS = 16, 1.6
+FRAMES = 16
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +16,7 @@ def prepare():
     """Runs a job in this process, where the detector is warm."""
 
     def run(source, folder, output, list_path=None, excluded=(), **changed):
-        settings = dataclasses.replace(SETTINGS, **changed)
+        settings = dataclasses.replace(videos.SETTINGS, **changed)
         list_path = list_path and str(list_path)
         what = job.Job(source, str(folder), list_path, str(output), settings, frozenset(excluded))
         return job.prepare(what, IN_THIS_PROCESS)
@@ -35,8 +33,8 @@ def people(tmp_path_factory):
         suffix = ".webm" if index == 29 else usual[index % len(usual)]
         person = index % 10
         path = folder / f"person{person}" / f"{index}{suffix}"
-        videos.write(path, videos.scene(person, FRAMES), [(0.0, videos.voice(person, SECONDS))])
-    words = [(0.0, videos.voice(1, SECONDS))]
+        videos.write(path, videos.scene(person, FRAMES), [(0.0, videos.voice(person, videos.SECONDS))])
+    words = [(0.0, videos.voice(1, videos.SECONDS))]
     (folder / "damaged.mp4").write_bytes((folder / "person0" / "0.mp4").read_bytes()[:3000])
     videos.write(folder / "silent.mp4", videos.scene(1, FRAMES), [(0.0, np.zeros(24_000, np.float32))])
     videos.write(folder / "mute.mkv", videos.scene(1, FRAMES))
@@ -47,7 +45,7 @@ def people(tmp_path_factory):
     videos.write(folder / "special" / "turned.mp4", videos.scene(4, FRAMES), words, degrees=90)
     times = np.cumsum(np.random.default_rng(0).choice([0.03, 0.1, 0.17], FRAMES))
     videos.write(folder / "special" / "variable.mkv", videos.scene(4, FRAMES), words, times=times)
-    videos.write(folder / "special" / "late.mp4", late_scene(), [(1.0, videos.voice(1, SECONDS))])
+    videos.write(folder / "special" / "late.mp4", late_scene(), [(1.0, videos.voice(1, videos.SECONDS))])
     return folder
 
 

@@ -1,7 +1,6 @@
 import dataclasses
 import io
 
-import conftest
 import cv2
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from s2f_tf.config import SAMPLE_RATE
 def found(path, sound=None, spans=(), **changed):
     """The clips in a video, and what else is dropped."""
     item = Item("a", "someone", str(path), sound and str(sound), spans)
-    settings = dataclasses.replace(conftest.SETTINGS, **changed)
+    settings = dataclasses.replace(videos.SETTINGS, **changed)
     everything = list(extract.extract(item, settings, faces.shared_detector()))
     return [one for one in everything if not isinstance(one, Drop)], [o for o in everything if isinstance(o, Drop)]
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 
-import conftest
 import cv2
 import numpy as np
 import pytest
@@ -84,8 +83,8 @@ def test_a_clip_holds_its_own_voice_and_the_upright_face(corpus, portrait):
         for face in found.faces:
             assert pixels(face).shape == (48, 48, 3)
             assert np.corrcoef(pixels(face)[8:40, 8:40].ravel(), portrait[8:40, 8:40].ravel())[0, 1] > 0.9
-        said = videos.voice(1 if name.startswith("special") else int(found.speaker[-1]), conftest.SECONDS)
-        assert len(found.waveform) / SAMPLE_RATE == pytest.approx(conftest.SECONDS, abs=0.25)
+        said = videos.voice(1 if name.startswith("special") else int(found.speaker[-1]), videos.SECONDS)
+        assert len(found.waveform) / SAMPLE_RATE == pytest.approx(videos.SECONDS, abs=0.25)
         spectra = [np.abs(np.fft.rfft(x, 32_768))[100:4000:1] for x in (said, found.waveform)]
         assert np.corrcoef(*(cv2.blur(spectrum[None], (15, 1))[0] for spectrum in spectra))[0, 1] > 0.9
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from skimage import data
 
+from pipelines.extract import Settings
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import synthetic, synthetic_voice
 
@@ -22,6 +23,8 @@ CODECS = {  # of pictures and of sound, by suffix
     ".flv": ("flv", "libmp3lame"),
 }
 WIDTH, HEIGHT = 320, 240
+SECONDS = 1.6  # of each video of the forty
+SETTINGS = Settings(face_size=48, faces_per_clip=2, max_seconds=10.0, audio_format="wav")  # for clips of them
 
 
 @functools.cache
