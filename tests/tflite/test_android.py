@@ -203,5 +203,6 @@ def test_golden_vectors_are_what_python_computes(tmp_path):
     for name in names:
         kind = {".i16": "<i2", ".i64": "<i8", ".f32": "<f4"}[pathlib.Path(name).suffix]
         fresh, kept = (np.fromfile(os.path.join(folder, name), kind) for folder in (tmp_path, golden.FOLDER))
-        # The transforms of other processors and other TensorFlows round otherwise; z has to be exact.
-        np.testing.assert_allclose(fresh, kept, atol=2e-6 if name.startswith("waveform") else 0, rtol=0, err_msg=name)
+        # Transforms and sines of other processors and other releases round otherwise; z has to be exact.
+        tolerance = 2e-6 if name.startswith(("waveform", "slerp")) else 0
+        np.testing.assert_allclose(fresh, kept, atol=tolerance, rtol=0, err_msg=name)
