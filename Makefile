@@ -1,7 +1,7 @@
 # Everything from a bare clone: Python 3.11 or 3.12, git and make are all it takes.
 #   make demo      trains on synthetic speakers and draws faces from voices that the model has never heard
 #   make test      style and tests in the default environment
-#   make latest    tests in the latest environment
+#   make latest    tests in the latest environment, part by part
 #   make arm64     where Debian's qemu-user-static is: lets tests and tflite.verify run models on the processor of phones
 #   make lint      style alone
 #   make clean     removes the environments and caches, and leaves runs/ alone
@@ -23,7 +23,7 @@ test: lint
 	.venv/bin/python -m pytest
 
 latest: $(LATEST)
-	.venv-latest/bin/python -m pytest
+	.ci/latest
 
 arm64: $(DEFAULT)
 	.venv/bin/python -m tflite.arm64

@@ -4,6 +4,9 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests start programs while gRPC's threads run. Its handlers of fork() can then abort the process; and what is started
+# here calls exec() at once, which needs none of them.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import keras
 import pytest
