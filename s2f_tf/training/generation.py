@@ -1,5 +1,7 @@
 """The second stage: faces are generated from the frozen speech encoder's embeddings."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -12,6 +14,8 @@ from s2f_tf.training import losses, replicas
 
 _TWICE = 4  # every so many voices of a batch are drawn a second time, with another z
 _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
+_DETAILS = 0.7  # the same for the details of each place
+_FAINT = 0.01  # added to a squared spread of pixels, which is zero where all faces of a batch are alike
 
 
 class GenerationTrainer(keras.Model):
@@ -19,7 +23,8 @@ class GenerationTrainer(keras.Model):
 
     F takes part a second time, as it is: what it sees in a generated face shall tell the voice that the face was drawn
     from among those of the batch. Without this the generator follows the loudest of what S hears and draws the rest at
-    random (`docs/training.md` has the figures).
+    random. That what S does not hear goes by z is the work of two losses on pairs of faces drawn from one voice
+    (`docs/training.md` has the figures of all three).
 
     `train_step` runs inside `strategy.run` and updates both networks from one forward pass. z, and which voices are
     mismatched, depend on the step and the place in the global batch, not on how many devices share it. It returns
@@ -30,6 +35,7 @@ class GenerationTrainer(keras.Model):
         super().__init__(name="generation")
         self.settings = config.generation
         self.z_size = config.generator.z_size
+        self.face_size = config.data.face_size
         self.seed = config.seed
         self.scale = config.matching.scale
         self.speech_encoder = SpeechEncoder(config)
@@ -42,6 +48,9 @@ class GenerationTrainer(keras.Model):
         self.speech_encoder.trainable = self.face_encoder.trainable = False
         self.generator.build((None, self.z_size), (None, config.embedding_size))
         self.discriminator.build(face_shape, (None, config.embedding_size))
+        # The mean real face of a voice, linear in its embedding.
+        self.expected = keras.layers.Dense(math.prod(face_shape[1:]), dtype=keras.config.floatx(), name="expected")
+        self.expected.build((None, config.embedding_size))
         self.averages = [
             self.add_weight(
                 name=f"average_{i}",
@@ -64,6 +73,8 @@ class GenerationTrainer(keras.Model):
         self.discriminator_optimizer = keras.optimizers.Adam(
             schedule(c.discriminator_learning_rate), beta_1=0.0, beta_2=c.beta_2, name="discriminator_optimizer"
         )
+        self.expected_optimizer = keras.optimizers.Adam(1e-3, name="expected_optimizer")
+        self.expected_optimizer.build(self.expected.trainable_variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -85,26 +96,33 @@ class GenerationTrainer(keras.Model):
 
     def state(self) -> list[keras.Variable]:
         """Everything that a checkpoint must hold."""
-        return [*self.variables, *self.generator_optimizer.variables, *self.discriminator_optimizer.variables]
+        optimizers = (self.generator_optimizer, self.discriminator_optimizer, self.expected_optimizer)
+        return [*self.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of both networks (`s2f_tf/data/reader.py` says what a batch holds)."""
-        generator_gradients, discriminator_gradients, scalars = self.gradients(batch)
+        generator_gradients, discriminator_gradients, expected_gradients, scalars = self.gradients(batch)
         generator_variables = self.generator.trainable_variables
         self.generator_optimizer.apply_gradients(zip(generator_gradients, generator_variables, strict=True))
         self.discriminator_optimizer.apply_gradients(
             zip(discriminator_gradients, self.discriminator.trainable_variables, strict=True)
         )
+        self.expected_optimizer.apply_gradients(zip(expected_gradients, self.expected.trainable_variables, strict=True))
         for average, variable in zip(self.averages, generator_variables, strict=True):
             average.assign(self.settings.ema_decay * average + (1 - self.settings.ema_decay) * variable)
         return scalars
 
-    def gradients(self, batch: dict[str, tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
-        """This replica's part of the gradients of G's and D's mean losses, and of the scalars: all are to be summed."""
+    def gradients(
+        self, batch: dict[str, tf.Tensor]
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
+        """This replica's part of the gradients of the mean losses of G, D and the expected face, and of the scalars.
+
+        All are to be summed.
+        """
         step = self.discriminator_optimizer.iterations
         pairs = self.pair(batch, step)
         total = tf.cast(pairs["global_batch"], tf.float32)
-        target = self.distance_of_strangers(batch["face"])
+        spread, spread_of_details = self.spread(batch["face"]), self.spread(losses.details(batch["face"]))
         with tf.GradientTape(persistent=True) as tape:
             drawn = self.generator(
                 tf.concat([pairs["z"], pairs["other_z"][::_TWICE]], axis=0),
@@ -120,10 +138,24 @@ class GenerationTrainer(keras.Model):
             generated = self.discriminator.score(fake_features, pairs["voice"])
             discriminator_losses = losses.discriminator(matched, mismatched, generated, pairs["differs"])
             discriminator_loss = tf.reduce_sum(discriminator_losses) / total
-            sameness = tf.reduce_sum(losses.diversity(fake[::_TWICE], again, target)) / pairs["drawn_twice"]
+            once = fake[::_TWICE]
+            expected = self.expected_face(pairs["voice"])
+            surprise = tf.reduce_sum(tf.reduce_mean((batch["face"] - expected) ** 2, axis=(1, 2, 3))) / total
+            centre = tf.stop_gradient(expected[::_TWICE])
+            target = _STRANGERS * 2**0.5 * tf.reduce_mean(spread)
+            sameness = tf.reduce_sum(losses.diversity(once, again, target)) / pairs["drawn_twice"]
+            astray = tf.reduce_sum(losses.centring(once, again, centre, spread**2 + _FAINT)) / pairs["drawn_twice"]
+            apart = tf.reduce_sum(tf.abs(losses.details(once) - losses.details(again)), axis=0) / pairs["drawn_twice"]
+            alike = self.alike(apart, spread_of_details)
             mistaken = tf.reduce_sum(self.matching_losses(fake, batch["speaker"], pairs)) / total
             generator_loss = tf.reduce_sum(losses.generator(matched, generated)) / total
-            generator_total = generator_loss + self.settings.diversity * sameness + self.settings.matching * mistaken
+            generator_total = (
+                generator_loss
+                + self.settings.matching * mistaken
+                + self.settings.diversity * sameness
+                + self.settings.detail * alike
+                + self.settings.centring * astray
+            )
         variables = self.discriminator.trainable_variables
         penalty_gradients, penalty = tf.cond(
             tf.equal(step % self.settings.penalty_every, 0),
@@ -137,16 +169,25 @@ class GenerationTrainer(keras.Model):
         return (
             tape.gradient(generator_total, self.generator.trainable_variables),
             discriminator_gradients,
+            tape.gradient(surprise, self.expected.trainable_variables),
             {
                 "discriminator_loss": discriminator_loss,
                 "generator_loss": generator_loss,
-                "sameness": sameness,
                 "mistaken": mistaken,
+                "sameness": sameness,
+                "alike": alike,
+                "astray": astray,
                 "gradient_penalty": penalty,
                 "real_above_generated": tf.reduce_sum(tf.cast(matched > generated, tf.float32)) / total,
                 "matched_above_mismatched": tf.reduce_sum(tf.cast(matched > mismatched, tf.float32)) / total,
             },
         )
+
+    def expected_face(self, voice: tf.Tensor) -> tf.Tensor:
+        """What real faces of a voice are in the mean, as far as learnt: float32 [N, E] to [N, H, W, 3]."""
+        # A unit vector has entries of about 1/sqrt(E).
+        flat = self.expected(voice * math.sqrt(voice.shape[-1]))
+        return tf.reshape(flat, (-1, self.face_size, self.face_size, 3))
 
     def matching_losses(self, fake: tf.Tensor, speakers: tf.Tensor, pairs: dict[str, tf.Tensor]) -> tf.Tensor:
         """How badly F picks, among the voices of the global batch, that of each of this replica's generated faces."""
@@ -179,15 +220,27 @@ class GenerationTrainer(keras.Model):
             "global_batch": total,
         }
 
-    def distance_of_strangers(self, face: tf.Tensor) -> tf.Tensor:
-        """What `losses.diversity` aims at: most of the distance between two real faces, over the global batch.
+    def spread(self, values: tf.Tensor) -> tf.Tensor:
+        """The mean absolute deviation of each entry of [N, ...] from its mean, over the global batch: [...].
 
-        The distance is a mean of absolute differences, got from each face's distance to the mean face, since for
-        normal values two draws are the square root of two further apart.
+        For normal values two draws are the square root of two further apart than this.
         """
         replica = tf.distribute.get_replica_context()
-        mean = replica.all_reduce("MEAN", tf.reduce_mean(face, axis=0))
-        return _STRANGERS * 2**0.5 * replica.all_reduce("MEAN", tf.reduce_mean(tf.abs(face - mean)))
+        mean = replica.all_reduce("MEAN", tf.reduce_mean(values, axis=0))
+        return replica.all_reduce("MEAN", tf.reduce_mean(tf.abs(values - mean), axis=0))
+
+    def alike(self, apart: tf.Tensor, spread: tf.Tensor) -> tf.Tensor:
+        """This replica's part of `losses.likeness` of the global batch.
+
+        Args:
+            apart: this replica's part of the mean distance, over the global batch, between the details of two faces of
+                one voice, float32 [H, W, 3].
+            spread: of the details of real faces, float32 [H, W, 3].
+        """
+        replica = tf.distribute.get_replica_context()
+        # Every replica has the whole, and the strategy sums their gradients.
+        whole = losses.likeness(replica.all_reduce("SUM", apart), _DETAILS * 2**0.5 * spread)
+        return whole / replica.num_replicas_in_sync
 
     def penalty(self, face: tf.Tensor, voice: tf.Tensor, total: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of R1 by the discriminator's variables, and R1 itself, both over the global batch."""
