@@ -20,7 +20,7 @@ demo: $(DEFAULT)
 	@echo "Held-out speakers, true faces beside those drawn from their voices: runs/demo/pictures/held_out.png"
 
 test: lint
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile
 
 latest: $(LATEST)
 	.ci/latest

@@ -131,7 +131,7 @@ class GenerationConfig:
     diversity: float = setting(5.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
     detail: float = setting(1.0, "weight of the loss that keeps apart their details, place by place", low=0.0)
     centring: float = setting(
-        2.0, "weight of the loss that holds the mean of a voice's faces to that of real faces of such voices", low=0.0
+        3.0, "weight of the loss that holds the mean of a voice's faces to that of real faces of such voices", low=0.0
     )
     gamma: float = setting(1.0, "weight of the gradient penalty R1", low=0.0)
     penalty_every: int = setting(4, "the gradient penalty is computed on every n-th step, n times as strong", low=1)

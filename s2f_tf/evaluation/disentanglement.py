@@ -42,7 +42,7 @@ class FactorReader:
         for width, stride in ((32, 2), (48, 1), (64, 2), (64, 1), (96, 2)):
             self._network.add(
                 keras.layers.Conv2D(
-                    width, 3 + stride, stride, padding="same", activation="leaky_relu", kernel_initializer="he_normal"
+                    width, 2 + stride, stride, padding="same", activation="leaky_relu", kernel_initializer="he_normal"
                 )
             )
         self._network.add(keras.layers.Flatten())

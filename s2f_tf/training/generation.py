@@ -12,7 +12,7 @@ from s2f_tf.models.generator import Generator
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import losses, replicas
 
-_TWICE = 4  # every so many voices of a batch are drawn a second time, with another z
+_TWICE = 2  # every so many voices of a batch are drawn a second time, with another z
 _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
 _DETAILS = 0.7  # the same for the details of each place
 _FAINT = 0.01  # added to a squared spread of pixels, which is zero where all faces of a batch are alike
@@ -73,7 +73,7 @@ class GenerationTrainer(keras.Model):
         self.discriminator_optimizer = keras.optimizers.Adam(
             schedule(c.discriminator_learning_rate), beta_1=0.0, beta_2=c.beta_2, name="discriminator_optimizer"
         )
-        self.expected_optimizer = keras.optimizers.Adam(1e-3, name="expected_optimizer")
+        self.expected_optimizer = keras.optimizers.Adam(schedule(1e-3), name="expected_optimizer")
         self.expected_optimizer.build(self.expected.trainable_variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
