@@ -15,6 +15,7 @@ from s2f_tf.training import losses, replicas
 _TWICE = 2  # every so many voices of a batch are drawn a second time, with another z
 _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
 _DETAILS = 0.7  # the same for the details of each place
+_EXPECTED_LEARNING_RATE = 1e-3  # of the mean face's Adam, a linear map that wants no tuning; it falls as a cosine
 _FAINT = 0.01  # added to a squared spread of pixels, which is zero where all faces of a batch are alike
 
 
@@ -26,9 +27,9 @@ class GenerationTrainer(keras.Model):
     random. That what S does not hear goes by z is the work of two losses on pairs of faces drawn from one voice
     (`docs/training.md` has the figures of all three).
 
-    `train_step` runs inside `strategy.run` and updates both networks from one forward pass. z, and which voices are
-    mismatched, depend on the step and the place in the global batch, not on how many devices share it. It returns
-    scalars which, summed over replicas, are means over the global batch.
+    `train_step` runs inside `strategy.run` and updates both networks and the mean face from one forward pass. z, and
+    which voices are mismatched, depend on the step and the place in the global batch, not on how many devices share
+    it. It returns scalars which, summed over replicas, are means over the global batch.
     """
 
     def __init__(self, config: Config) -> None:
@@ -73,7 +74,7 @@ class GenerationTrainer(keras.Model):
         self.discriminator_optimizer = keras.optimizers.Adam(
             schedule(c.discriminator_learning_rate), beta_1=0.0, beta_2=c.beta_2, name="discriminator_optimizer"
         )
-        self.expected_optimizer = keras.optimizers.Adam(schedule(1e-3), name="expected_optimizer")
+        self.expected_optimizer = keras.optimizers.Adam(schedule(_EXPECTED_LEARNING_RATE), name="expected_optimizer")
         self.expected_optimizer.build(self.expected.trainable_variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
@@ -100,7 +101,7 @@ class GenerationTrainer(keras.Model):
         return [*self.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step of both networks (`s2f_tf/data/reader.py` says what a batch holds)."""
+        """One step of both networks and of the mean face (`s2f_tf/data/reader.py` says what a batch holds)."""
         generator_gradients, discriminator_gradients, expected_gradients, scalars = self.gradients(batch)
         generator_variables = self.generator.trainable_variables
         self.generator_optimizer.apply_gradients(zip(generator_gradients, generator_variables, strict=True))

@@ -93,7 +93,8 @@ def likeness(apart: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     side = apart.shape[0] // 8
     pixels = tf.reduce_mean(tf.stack([apart, target]), axis=-1, keepdims=True)
     apart, target = tf.unstack(tf.nn.avg_pool2d(pixels, side, side, "VALID"))
-    return tf.reduce_mean(tf.nn.relu(1.0 - apart / (target + 0.005)))
+    faint = 0.005  # a place without details, such as a plain background, has nothing to fall short of
+    return tf.reduce_mean(tf.nn.relu(1.0 - apart / (target + faint)))
 
 
 def centring(one: tf.Tensor, other: tf.Tensor, expected: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
