@@ -88,11 +88,8 @@ class GeneratorConfig:
 
     z_size: int = setting(32, "size of z, what the voice does not tell", low=1)
     style_size: int = setting(128, "size of the style vector that modulates every block", low=4)
-    finish_width: int = setting(16, "channels of the last layer but one, which has every pixel", low=4)
     widths: tuple[int, ...] = setting(
-        (128, 96, 64, 48),
-        "channels of each block; all but the first double the face, and so does the last layer",
-        low=4,
+        (128, 96, 64, 48, 24), "channels of each block; all but the first double the face", low=4
     )
 
 
@@ -126,7 +123,7 @@ class GenerationConfig:
     )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
     matching: float = setting(
-        0.5, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
+        0.1, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
     )
     diversity: float = setting(5.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
     detail: float = setting(1.0, "weight of the loss that keeps apart their details, place by place", low=0.0)
@@ -171,10 +168,11 @@ class Config:
     def __post_init__(self) -> None:
         for name, field in settings(Config).items():
             _check(name, field, _get(self, name))
-        face_size, doublings, halvings = self.data.face_size, len(self.generator.widths), len(self.face_encoder.widths)
+        face_size = self.data.face_size
+        doublings, halvings = len(self.generator.widths) - 1, len(self.face_encoder.widths)
         if face_size % 2**doublings or face_size < 2 ** (doublings + 1):
             raise ConfigError(
-                f"generator.widths has {doublings} blocks, so data.face_size must be a multiple of {2**doublings} "
+                f"generator.widths has {doublings + 1} blocks, so data.face_size must be a multiple of {2**doublings} "
                 f"and at least {2 ** (doublings + 1)}, not {face_size}"
             )
         if face_size < 2 ** (halvings + 1):
@@ -329,7 +327,7 @@ PRESETS = {
         data=DataConfig(face_size=16, window_seconds=0.5),
         speech_encoder=SpeechEncoderConfig(bands=8, taps=200, hops_per_frame=2, widths=(8, 16)),
         face_encoder=FaceEncoderConfig(widths=(8, 16)),
-        generator=GeneratorConfig(z_size=8, style_size=16, widths=(16, 16)),
+        generator=GeneratorConfig(z_size=8, style_size=16, widths=(16, 16, 8)),
         matching=MatchingConfig(steps=6, batch_size=8, warmup_steps=2),
         generation=GenerationConfig(steps=6, batch_size=8, penalty_every=2),
         loop=LoopConfig(log_every=1, checkpoint_every=2, picture_every=3),
@@ -342,7 +340,7 @@ PRESETS = {
         data=DataConfig(face_size=128, window_seconds=6.0),
         speech_encoder=SpeechEncoderConfig(bands=80, widths=(256, 256, 512, 512), blocks=2),
         face_encoder=FaceEncoderConfig(widths=(64, 128, 256, 512, 512), blocks=2),
-        generator=GeneratorConfig(z_size=128, style_size=512, widths=(512, 512, 256, 128, 64)),
+        generator=GeneratorConfig(z_size=128, style_size=512, widths=(512, 512, 256, 128, 64, 32)),
         matching=MatchingConfig(steps=100_000, batch_size=256, learning_rate=5e-4, warmup_steps=2000),
         generation=GenerationConfig(
             steps=300_000,

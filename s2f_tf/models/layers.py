@@ -22,13 +22,6 @@ def upsample(x: keras.KerasTensor) -> keras.KerasTensor:
     return ops.reshape(ops.concatenate([x, x], axis=-1), (-1, 2 * height, 2 * width, channels))
 
 
-def depth_to_space(x: keras.KerasTensor) -> keras.KerasTensor:
-    """[B, H, W, 4 C] to [B, 2 H, 2 W, C]: each pixel's channels become a square of four pixels."""
-    _, height, width, depth = x.shape
-    x = ops.transpose(ops.reshape(x, (-1, width, 2, depth // 2)), (0, 2, 1, 3))
-    return ops.reshape(x, (-1, 2 * height, 2 * width, depth // 4))
-
-
 class AdaptiveInstanceNormalization(keras.layers.Layer):
     """Instance normalisation whose scale and shift are read off a style vector (Huang and Belongie 2017, section 5).
 

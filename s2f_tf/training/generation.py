@@ -6,16 +6,17 @@ import keras
 import tensorflow as tf
 
 from s2f_tf.config import Config
+from s2f_tf.models import layers
 from s2f_tf.models.discriminator import Discriminator
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.generator import Generator
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import losses, replicas
 
-_TWICE = 2  # every so many voices of a batch are drawn a second time, with another z
 _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
 _DETAILS = 0.7  # the same for the details of each place
-_EXPECTED_LEARNING_RATE = 1e-3  # of the mean face's Adam, a linear map that wants no tuning; it falls as a cosine
+_EXPECTED_WIDTH = 128  # of the hidden layer between a voice and its mean face
+_EXPECTED_LEARNING_RATE = 1e-3  # of their Adam; it falls as a cosine
 _FAINT = 0.01  # added to a squared spread of pixels, which is zero where all faces of a batch are alike
 
 
@@ -49,8 +50,14 @@ class GenerationTrainer(keras.Model):
         self.speech_encoder.trainable = self.face_encoder.trainable = False
         self.generator.build((None, self.z_size), (None, config.embedding_size))
         self.discriminator.build(face_shape, (None, config.embedding_size))
-        # The mean real face of a voice, linear in its embedding.
-        self.expected = keras.layers.Dense(math.prod(face_shape[1:]), dtype=keras.config.floatx(), name="expected")
+        # From a voice to the mean real face of such voices.
+        self.expected = keras.Sequential(
+            [
+                keras.layers.Dense(_EXPECTED_WIDTH, activation=layers.leaky_relu),
+                keras.layers.Dense(math.prod(face_shape[1:]), dtype=keras.config.floatx()),
+            ],
+            name="expected",
+        )
         self.expected.build((None, config.embedding_size))
         self.averages = [
             self.add_weight(
@@ -126,11 +133,11 @@ class GenerationTrainer(keras.Model):
         spread, spread_of_details = self.spread(batch["face"]), self.spread(losses.details(batch["face"]))
         with tf.GradientTape(persistent=True) as tape:
             drawn = self.generator(
-                tf.concat([pairs["z"], pairs["other_z"][::_TWICE]], axis=0),
-                tf.concat([pairs["voice"], pairs["voice"][::_TWICE]], axis=0),
+                tf.concat([pairs["z"], pairs["other_z"]], axis=0),
+                tf.concat([pairs["voice"], pairs["voice"]], axis=0),
                 training=True,
             )
-            fake, again = drawn[: tf.shape(batch["face"])[0]], drawn[tf.shape(batch["face"])[0] :]
+            fake, again = tf.split(drawn, 2)
             real_features, fake_features = tf.split(
                 self.discriminator.features(tf.concat([batch["face"], fake], axis=0)), 2
             )
@@ -139,14 +146,13 @@ class GenerationTrainer(keras.Model):
             generated = self.discriminator.score(fake_features, pairs["voice"])
             discriminator_losses = losses.discriminator(matched, mismatched, generated, pairs["differs"])
             discriminator_loss = tf.reduce_sum(discriminator_losses) / total
-            once = fake[::_TWICE]
             expected = self.expected_face(pairs["voice"])
             surprise = tf.reduce_sum(tf.reduce_mean((batch["face"] - expected) ** 2, axis=(1, 2, 3))) / total
-            centre = tf.stop_gradient(expected[::_TWICE])
             target = _STRANGERS * 2**0.5 * tf.reduce_mean(spread)
-            sameness = tf.reduce_sum(losses.diversity(once, again, target)) / pairs["drawn_twice"]
-            astray = tf.reduce_sum(losses.centring(once, again, centre, spread**2 + _FAINT)) / pairs["drawn_twice"]
-            apart = tf.reduce_sum(tf.abs(losses.details(once) - losses.details(again)), axis=0) / pairs["drawn_twice"]
+            sameness = tf.reduce_sum(losses.diversity(fake, again, target)) / total
+            centre = tf.stop_gradient(expected)
+            astray = tf.reduce_sum(losses.centring(fake, again, centre, spread**2 + _FAINT)) / total
+            apart = tf.reduce_sum(tf.abs(losses.details(fake) - losses.details(again)), axis=0) / total
             alike = self.alike(apart, spread_of_details)
             mistaken = tf.reduce_sum(self.matching_losses(fake, batch["speaker"], pairs)) / total
             generator_loss = tf.reduce_sum(losses.generator(matched, generated)) / total
@@ -217,7 +223,6 @@ class GenerationTrainer(keras.Model):
             "differs": tf.cast(tf.not_equal(tf.gather(speakers, others), batch["speaker"]), tf.float32),
             "z": tf.gather(z, places),
             "other_z": tf.gather(z, others),
-            "drawn_twice": tf.cast(replica.all_reduce("SUM", (count + _TWICE - 1) // _TWICE), tf.float32),
             "global_batch": total,
         }
 

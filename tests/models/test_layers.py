@@ -33,11 +33,6 @@ def test_upsample_repeats_each_pixel():
     np.testing.assert_array_equal(layers.upsample(x)[0, :, :, 0], expected)
 
 
-def test_depth_to_space_is_tensorflows():
-    x = normal(2, 3, 5, 12)
-    np.testing.assert_array_equal(layers.depth_to_space(x), tf.nn.depth_to_space(x, 2))
-
-
 def test_unit_length():
     np.testing.assert_allclose(tf.norm(layers.unit_length(normal(5, 7)), axis=1), np.ones(5), rtol=1e-6)
 
@@ -55,13 +50,12 @@ def test_adaptive_instance_normalization_takes_mean_and_spread_from_the_style():
     "make, shape",
     [
         (lambda: layers.upsample, (2, 4, 4, 3)),
-        (lambda: layers.depth_to_space, (2, 4, 4, 8)),
         (lambda: layers.unit_length, (2, 6)),
         (lambda: layers.ResidualBlock(rank=2), (2, 6, 6, 4)),
         (lambda: layers.ResidualBlock(rank=1), (2, 9, 8)),
         (lambda: layers.SqueezeAndExcitation(), (2, 9, 8)),
     ],
-    ids=["upsample", "depth_to_space", "unit_length", "residual_image", "residual_sequence", "squeeze_and_excitation"],
+    ids=["upsample", "unit_length", "residual_image", "residual_sequence", "squeeze_and_excitation"],
 )
 def test_second_order_gradients_are_right(float64, make, shape):
     layer = make()
