@@ -50,7 +50,7 @@ class Generator(keras.Model):
 
     z is drawn from N(0, I) independently of the embedding. Together they make one style vector, which modulates every
     residual block through adaptive instance normalisation. Each block adds to the face at its own resolution (Karras et
-    al. 2020, section 4.1), so that the finest ones have no background and no skin to fill, and leave no grain there.
+    al. 2020, section 4.1), so that the finest ones have no background and no skin to fill, and leave less grain there.
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
@@ -79,7 +79,7 @@ class Generator(keras.Model):
             block.build((None, size, size, before), style_shape)
             self.blocks.append(block)
             size, before = (2 * size if i > 0 else size), width
-            # Starts near grey. With 3x3 kernels in all it does not, and lags for hundreds of steps.
+            # With 3x3 kernels in all, faces start with more contrast, and training lags for hundreds of steps.
             to_rgb = keras.layers.Conv2D(
                 3,
                 3 if i == len(c.widths) - 1 else 1,
