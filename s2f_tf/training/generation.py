@@ -1,22 +1,20 @@
 """The second stage: faces are generated from the frozen speech encoder's embeddings."""
 
-import math
-
 import keras
 import tensorflow as tf
 
 from s2f_tf.config import Config
-from s2f_tf.models import layers
 from s2f_tf.models.discriminator import Discriminator
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.generator import Generator
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import losses, replicas
+from s2f_tf.training.mean_faces import MeanFaces
 
 _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
 _DETAILS = 0.7  # the same for the details of each place
-_EXPECTED_WIDTH = 128  # of the hidden layer between a voice and its mean face
-_EXPECTED_LEARNING_RATE = 1e-3  # of their Adam; it falls as a cosine
+_MEANS_LEARNING_RATE = 1e-3  # of the Adam of the mean faces, which falls as a cosine
+_FRESH = 0.3  # share of the other face drawn from a voice in what its mean drawn face is taken to be
 _FAINT = 0.01  # added to a squared spread of pixels, which is zero where all faces of a batch are alike
 
 
@@ -50,15 +48,7 @@ class GenerationTrainer(keras.Model):
         self.speech_encoder.trainable = self.face_encoder.trainable = False
         self.generator.build((None, self.z_size), (None, config.embedding_size))
         self.discriminator.build(face_shape, (None, config.embedding_size))
-        # From a voice to the mean real face of such voices.
-        self.expected = keras.Sequential(
-            [
-                keras.layers.Dense(_EXPECTED_WIDTH, activation=layers.leaky_relu),
-                keras.layers.Dense(math.prod(face_shape[1:]), dtype=keras.config.floatx()),
-            ],
-            name="expected",
-        )
-        self.expected.build((None, config.embedding_size))
+        self.means = MeanFaces(config)
         self.averages = [
             self.add_weight(
                 name=f"average_{i}",
@@ -81,8 +71,8 @@ class GenerationTrainer(keras.Model):
         self.discriminator_optimizer = keras.optimizers.Adam(
             schedule(c.discriminator_learning_rate), beta_1=0.0, beta_2=c.beta_2, name="discriminator_optimizer"
         )
-        self.expected_optimizer = keras.optimizers.Adam(schedule(_EXPECTED_LEARNING_RATE), name="expected_optimizer")
-        self.expected_optimizer.build(self.expected.trainable_variables)
+        self.means_optimizer = keras.optimizers.Adam(schedule(_MEANS_LEARNING_RATE), name="means_optimizer")
+        self.means_optimizer.build(self.means.trainable_variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -104,18 +94,18 @@ class GenerationTrainer(keras.Model):
 
     def state(self) -> list[keras.Variable]:
         """Everything that a checkpoint must hold."""
-        optimizers = (self.generator_optimizer, self.discriminator_optimizer, self.expected_optimizer)
+        optimizers = (self.generator_optimizer, self.discriminator_optimizer, self.means_optimizer)
         return [*self.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of both networks and of the mean face (`s2f_tf/data/reader.py` says what a batch holds)."""
-        generator_gradients, discriminator_gradients, expected_gradients, scalars = self.gradients(batch)
+        generator_gradients, discriminator_gradients, means_gradients, scalars = self.gradients(batch)
         generator_variables = self.generator.trainable_variables
         self.generator_optimizer.apply_gradients(zip(generator_gradients, generator_variables, strict=True))
         self.discriminator_optimizer.apply_gradients(
             zip(discriminator_gradients, self.discriminator.trainable_variables, strict=True)
         )
-        self.expected_optimizer.apply_gradients(zip(expected_gradients, self.expected.trainable_variables, strict=True))
+        self.means_optimizer.apply_gradients(zip(means_gradients, self.means.trainable_variables, strict=True))
         for average, variable in zip(self.averages, generator_variables, strict=True):
             average.assign(self.settings.ema_decay * average + (1 - self.settings.ema_decay) * variable)
         return scalars
@@ -146,12 +136,18 @@ class GenerationTrainer(keras.Model):
             generated = self.discriminator.score(fake_features, pairs["voice"])
             discriminator_losses = losses.discriminator(matched, mismatched, generated, pairs["differs"])
             discriminator_loss = tf.reduce_sum(discriminator_losses) / total
-            expected = self.expected_face(pairs["voice"])
-            surprise = tf.reduce_sum(tf.reduce_mean((batch["face"] - expected) ** 2, axis=(1, 2, 3))) / total
+            real_mean, drawn_mean = self.means.of("real", pairs["voice"]), self.means.of("drawn", pairs["voice"])
+            surprises = [
+                (batch["face"] - real_mean) ** 2,
+                (tf.stop_gradient(fake) - drawn_mean) ** 2,
+                (tf.stop_gradient(again) - drawn_mean) ** 2,
+            ]
+            self.means.observe(batch["face"] - real_mean)
+            surprise = tf.reduce_sum(tf.reduce_mean(surprises, axis=(2, 3, 4))) / total
             target = _STRANGERS * 2**0.5 * tf.reduce_mean(spread)
             sameness = tf.reduce_sum(losses.diversity(fake, again, target)) / total
-            centre = tf.stop_gradient(expected)
-            astray = tf.reduce_sum(losses.centring(fake, again, centre, spread**2 + _FAINT)) / total
+            variance = spread**2 + _FAINT
+            astray = tf.reduce_sum(self.centring_losses(drawn, real_mean, drawn_mean, variance)) / total
             apart = tf.reduce_sum(tf.abs(losses.details(fake) - losses.details(again)), axis=0) / total
             alike = self.alike(apart, spread_of_details)
             mistaken = tf.reduce_sum(self.matching_losses(fake, batch["speaker"], pairs)) / total
@@ -176,7 +172,7 @@ class GenerationTrainer(keras.Model):
         return (
             tape.gradient(generator_total, self.generator.trainable_variables),
             discriminator_gradients,
-            tape.gradient(surprise, self.expected.trainable_variables),
+            tape.gradient(surprise, self.means.trainable_variables),
             {
                 "discriminator_loss": discriminator_loss,
                 "generator_loss": generator_loss,
@@ -190,11 +186,29 @@ class GenerationTrainer(keras.Model):
             },
         )
 
-    def expected_face(self, voice: tf.Tensor) -> tf.Tensor:
-        """What real faces of a voice are in the mean, as far as learnt: float32 [N, E] to [N, H, W, 3]."""
-        # A unit vector has entries of about 1/sqrt(E).
-        flat = self.expected(voice * math.sqrt(voice.shape[-1]))
-        return tf.reshape(flat, (-1, self.face_size, self.face_size, 3))
+    def centring_losses(
+        self, drawn: tf.Tensor, real_mean: tf.Tensor, drawn_mean: tf.Tensor, variance: tf.Tensor
+    ) -> tf.Tensor:
+        """`losses.centring` of every drawn face, pixel by pixel and within patches.
+
+        The mean drawn face of a voice is known in two ways: from the other face drawn from it, without bias, but with
+        much noise; and as learnt, with little noise, but some steps late. Pixels, of which few weights can be wrong, go
+        by the former, patches by a mixture.
+
+        Args:
+            drawn: two faces of each voice, first one of every voice, then the other: float32 [2N, H, W, 3].
+            real_mean: of each voice, float32 [N, H, W, 3].
+            drawn_mean: as learnt, likewise.
+            variance: of pixels, float32 [H, W, 3].
+
+        Returns:
+            float32 [2N].
+        """
+        real_mean, drawn_mean = (tf.tile(tf.stop_gradient(mean), (2, 1, 1, 1)) for mean in (real_mean, drawn_mean))
+        other = tf.stop_gradient(tf.roll(drawn, tf.shape(drawn)[0] // 2, axis=0))
+        mixture = _FRESH * other + (1 - _FRESH) * drawn_mean
+        astray = (other - real_mean) / variance + self.means.weigh(mixture - real_mean)
+        return losses.centring(drawn, real_mean, astray)
 
     def matching_losses(self, fake: tf.Tensor, speakers: tf.Tensor, pairs: dict[str, tf.Tensor]) -> tf.Tensor:
         """How badly F picks, among the voices of the global batch, that of each of this replica's generated faces."""

@@ -97,22 +97,22 @@ def likeness(apart: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.relu(1.0 - apart / (target + faint)))
 
 
-def centring(one: tf.Tensor, other: tf.Tensor, expected: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-    """How far the mean over z of a voice's faces is from the mean real face of such voices, without bias.
+def centring(face: tf.Tensor, real_mean: tf.Tensor, astray: tf.Tensor) -> tf.Tensor:
+    """Moves the mean over z of a voice's faces to the mean real face of such voices.
 
-    (one - expected)(other - expected) is, in the mean over independent z's, the squared distance of the means: it asks
-    nothing of how faces spread. What no voice tells of real faces (the parting, the light) has one mean for all voices,
-    and so may not follow the voice in generated ones.
+    Where `astray` is independent of this face's z, and its mean is W (drawn mean - real mean), the loss is in the mean
+    over z (drawn mean - real mean) W (drawn mean - real mean): it asks nothing of how faces spread. What no voice tells
+    of real faces (the parting, the light) has one mean for all voices, and so may not follow the voice in drawn ones.
 
     Args:
-        one, other: drawn from one voice with z's independent of each other, float32 [N, H, W, 3].
-        expected: the mean real face of that voice, likewise.
-        variance: the pixels' weights are one over this, float32 [H, W, 3].
+        face: drawn from a voice, float32 [N, H, W, 3].
+        real_mean: of that voice, likewise.
+        astray: an estimate, likewise, of how far off the mean drawn face is, each pixel with its weight.
 
     Returns:
         float32 [N], of either sign.
     """
-    return tf.reduce_mean((one - expected) * (other - expected) / variance, axis=(1, 2, 3))
+    return tf.reduce_mean((face - real_mean) * astray, axis=(1, 2, 3))
 
 
 def gradient_penalty(gradient: tf.Tensor) -> tf.Tensor:
