@@ -192,8 +192,8 @@ class GenerationTrainer(keras.Model):
         """`losses.centring` of every drawn face, pixel by pixel and within patches.
 
         The mean drawn face of a voice is known in two ways: from the other face drawn from it, without bias, but with
-        much noise; and as learnt, with little noise, but some steps late. Pixels, of which few weights can be wrong, go
-        by the former, patches by a mixture.
+        all the noise of one face; and as learnt, with little noise, but some steps late. Pixels go by the former.
+        Patches, whose weights make much of noise, go by a mixture, and count as `settled` says.
 
         Args:
             drawn: two faces of each voice, first one of every voice, then the other: float32 [2N, H, W, 3].
@@ -207,8 +207,18 @@ class GenerationTrainer(keras.Model):
         real_mean, drawn_mean = (tf.tile(tf.stop_gradient(mean), (2, 1, 1, 1)) for mean in (real_mean, drawn_mean))
         other = tf.stop_gradient(tf.roll(drawn, tf.shape(drawn)[0] // 2, axis=0))
         mixture = _FRESH * other + (1 - _FRESH) * drawn_mean
-        astray = (other - real_mean) / variance + self.means.weigh(mixture - real_mean)
+        astray = (other - real_mean) / variance + self.settled() * self.means.weigh(mixture - real_mean)
         return losses.centring(drawn, real_mean, astray)
+
+    def settled(self) -> tf.Tensor:
+        """How far the generator's learning rate has fallen: 0 at its peak, 1 from half of it on.
+
+        At its peak each step changes faces by more than the noise that `MeanFaces.weigh` makes much of, and training
+        is thrown back now and then for a hundred steps.
+        """
+        return tf.minimum(
+            1.0, 2.0 - 2.0 * self.generator_optimizer.learning_rate / self.settings.generator_learning_rate
+        )
 
     def matching_losses(self, fake: tf.Tensor, speakers: tf.Tensor, pairs: dict[str, tf.Tensor]) -> tf.Tensor:
         """How badly F picks, among the voices of the global batch, that of each of this replica's generated faces."""
