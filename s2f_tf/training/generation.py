@@ -26,7 +26,7 @@ class GenerationTrainer(keras.Model):
     random. That what S does not hear goes by z is the work of two losses on pairs of faces drawn from one voice
     (`docs/training.md` has the figures of all three).
 
-    `train_step` runs inside `strategy.run` and updates both networks and the mean face from one forward pass. z, and
+    `train_step` runs inside `strategy.run` and updates both networks and the mean faces from one forward pass. z, and
     which voices are mismatched, depend on the step and the place in the global batch, not on how many devices share
     it. It returns scalars which, summed over replicas, are means over the global batch.
     """
@@ -98,7 +98,7 @@ class GenerationTrainer(keras.Model):
         return [*self.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step of both networks and of the mean face (`s2f_tf/data/reader.py` says what a batch holds)."""
+        """One step of both networks and of the mean faces (`s2f_tf/data/reader.py` says what a batch holds)."""
         generator_gradients, discriminator_gradients, means_gradients, scalars = self.gradients(batch)
         generator_variables = self.generator.trainable_variables
         self.generator_optimizer.apply_gradients(zip(generator_gradients, generator_variables, strict=True))
@@ -113,9 +113,9 @@ class GenerationTrainer(keras.Model):
     def gradients(
         self, batch: dict[str, tf.Tensor]
     ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
-        """This replica's part of the gradients of the mean losses of G, D and the expected face, and of the scalars.
+        """This replica's part of the gradients of the mean losses of G, D and the mean faces, and of the scalars.
 
-        All are to be summed.
+        All are to be summed. Real faces are taken into the scatter on the way.
         """
         step = self.discriminator_optimizer.iterations
         pairs = self.pair(batch, step)
