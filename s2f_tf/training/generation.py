@@ -214,11 +214,10 @@ class GenerationTrainer(keras.Model):
         """How far the generator's learning rate has fallen: 0 at its peak, 1 from half of it on.
 
         At its peak each step changes faces by more than the noise that `MeanFaces.weigh` makes much of, and training
-        is thrown back now and then for a hundred steps.
+        is thrown back now and then, by tens of steps.
         """
-        return tf.minimum(
-            1.0, 2.0 - 2.0 * self.generator_optimizer.learning_rate / self.settings.generator_learning_rate
-        )
+        peak = self.settings.generator_learning_rate
+        return tf.minimum(1.0, 2.0 - 2.0 * tf.math.divide_no_nan(self.generator_optimizer.learning_rate, peak))
 
     def matching_losses(self, fake: tf.Tensor, speakers: tf.Tensor, pairs: dict[str, tf.Tensor]) -> tf.Tensor:
         """How badly F picks, among the voices of the global batch, that of each of this replica's generated faces."""

@@ -36,6 +36,11 @@ def test_patches_count_once_the_learning_rate_has_fallen(trainer):
     assert settled[2] == 1.0
 
 
+def test_a_learning_rate_of_zero_is_settled():
+    still = config.override(SETTINGS, {"generation.generator_learning_rate": 0.0})
+    assert float(GenerationTrainer(still).settled()) == 1.0
+
+
 @pytest.mark.parametrize("step", [0, STEPS])
 def test_centring_asks_nothing_of_how_faces_spread(trainer, step):
     trainer.generator_optimizer.iterations.assign(step)
