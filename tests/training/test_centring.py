@@ -14,14 +14,15 @@ def trainer():
     return GenerationTrainer(SETTINGS)
 
 
-def centring(trainer, drawn_mean, spread):
+def centring(trainer, drawn_mean, spread, variance=1.0):
     """The mean loss of faces drawn about one mean, where the real mean is grey."""
     rng = np.random.default_rng(0)
     size = SETTINGS.data.face_size
     shape = (500, size, size, 3)
     mean = np.full(shape, drawn_mean, np.float32)
     drawn = np.concatenate([mean, mean]) + spread * rng.normal(size=(1000, size, size, 3)).astype(np.float32)
-    found = trainer.centring_losses(tf.constant(drawn), tf.zeros(shape), tf.constant(mean), tf.ones(shape[1:]))
+    variances = tf.fill(shape[1:], variance)
+    found = trainer.centring_losses(tf.constant(drawn), tf.zeros(shape), tf.constant(mean), variances)
     assert found.shape == (1000,)
     return float(tf.reduce_mean(found))
 
@@ -48,6 +49,11 @@ def test_centring_asks_nothing_of_how_faces_spread(trainer, step):
     assert astray > 0.05
     assert abs(centring(trainer, drawn_mean=0.0, spread=0.2)) < 0.1 * astray
     assert centring(trainer, drawn_mean=0.3, spread=0.6) == pytest.approx(astray, rel=0.1)
+
+
+def test_a_pixel_weighs_one_over_its_variance(trainer):
+    trainer.generator_optimizer.iterations.assign(0)  # patches do not count yet
+    assert centring(trainer, drawn_mean=0.3, spread=0.2, variance=0.5) == pytest.approx(0.3**2 / 0.5, rel=0.02)
 
 
 def test_patches_add_to_what_pixels_say(trainer):
