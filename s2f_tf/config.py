@@ -3,6 +3,9 @@
 A run is described by one `Config`. It is saved as `config.json` beside everything made from it, and everything is
 rebuilt from it. Commands define one absl flag for each setting (`--generation.steps=4000`), which overrides the preset.
 Unknown keys and impossible values are refused with a `ConfigError` that names the setting.
+
+The file has the number of its schema. A setting that is younger than a file says in its definition, as `absent`, what
+it was before it was there: so old runs and published weights stay what they were.
 """
 
 import dataclasses
@@ -14,18 +17,35 @@ from typing import Any
 
 from s2f_tf.errors import UserError
 
+SCHEMA = 2  # of config.json: raised by every release that adds settings; files without a number are of schema 1
+
 SAMPLE_RATE = 16_000  # Hz; every waveform inside the software
 MIN_SECONDS = 0.5  # the shortest voice that is accepted
 MAX_SECONDS = 30.0  # the longest voice that an exported model accepts
+
+
+REQUIRED = object()  # of a setting that every `config.json` must hold
 
 
 class ConfigError(UserError):
     """A setting that does not exist or cannot be; the message names it and says what is allowed."""
 
 
-def setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
-    """A dataclass field with its documentation (the flag's help) and the values it may take, bounds included."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple = (),
+    absent: Any = REQUIRED,
+) -> Any:
+    """A dataclass field with its documentation (the flag's help) and the values it may take, bounds included.
+
+    One that was added after schema 1 has `absent=`, its value where an older `config.json` lacks it.
+    """
+    bounds = {"low": low, "high": high, "choices": choices}
+    return dataclasses.field(default=default, metadata={"doc": doc, "absent": absent} | bounds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +127,9 @@ class MatchingConfig:
     warmup_steps: int = setting(50, "steps over which the learning rate rises", low=0)
     scale: float = setting(16.0, "the matching softmax multiplies the cosine of two embeddings by this", low=0.1)
     weight_decay: float = setting(1e-4, "decoupled weight decay", low=0.0, high=1.0)
+    ema_decay: float = setting(
+        0.98, "decay of the moving average of the weights, which is what is kept", low=0.0, high=0.9999, absent=0.0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +167,7 @@ class LoopConfig:
     log_every: int = setting(10, "steps between lines of log.jsonl", low=1)
     checkpoint_every: int = setting(500, "steps between checkpoints", low=1)
     picture_every: int = setting(500, "steps of generation between picture grids", low=1)
+    validate_every: int = setting(100, "steps between looks at the validation split", low=1, absent=100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +255,10 @@ def override(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 def from_dict(tree: Mapping[str, Any]) -> Config:
-    """The config that `dataclasses.asdict` (or JSON) describes. Raises `ConfigError`; a missing key is an error too."""
+    """The config that `dataclasses.asdict` (or JSON) describes.
+
+    Raises `ConfigError`. A missing key is an error too, unless the setting is younger than schema 1.
+    """
     return _from_dict(Config, tree, "")
 
 
@@ -240,7 +267,11 @@ def load(folder: str) -> Config:
     path = os.path.join(folder, "config.json")
     try:
         with open(path, encoding="utf-8") as file:
-            return from_dict(json.load(file))
+            tree = json.load(file)
+        schema = tree.pop("schema", 1) if isinstance(tree, dict) else 1
+        if schema not in range(1, SCHEMA + 1):
+            raise ConfigError(f"schema {schema!r}: this release reads 1 to {SCHEMA}, so a newer s2f_tf is needed")
+        return from_dict(tree)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist: {folder} is not a work directory of s2f_tf") from None
     except (json.JSONDecodeError, UnicodeDecodeError, ConfigError) as error:
@@ -255,7 +286,7 @@ def save(config: Config, folder: str) -> None:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}") from error
     path = os.path.join(folder, "config.json")
     with open(path + ".part", "w", encoding="utf-8") as file:
-        json.dump(dataclasses.asdict(config), file, indent=2)
+        json.dump({"schema": SCHEMA} | dataclasses.asdict(config), file, indent=2)
         file.write("\n")
     os.replace(path + ".part", path)
 
@@ -281,6 +312,9 @@ def _from_dict(cls: type, tree: Any, prefix: str) -> Any:
             raise ConfigError(f"unknown setting '{prefix}{key}'")
     values = {}
     for key, field in fields.items():
+        if key not in tree and field.metadata.get("absent", REQUIRED) is not REQUIRED:
+            values[key] = field.metadata["absent"]
+            continue
         if key not in tree:
             raise ConfigError(f"setting '{prefix}{key}' is missing")
         if dataclasses.is_dataclass(field.type):
@@ -330,7 +364,7 @@ PRESETS = {
         generator=GeneratorConfig(z_size=8, style_size=16, widths=(16, 16, 8)),
         matching=MatchingConfig(steps=6, batch_size=8, warmup_steps=2),
         generation=GenerationConfig(steps=6, batch_size=8, penalty_every=2),
-        loop=LoopConfig(log_every=1, checkpoint_every=2, picture_every=3),
+        loop=LoopConfig(log_every=1, checkpoint_every=2, picture_every=3, validate_every=2),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(
@@ -351,6 +385,6 @@ PRESETS = {
             penalty_every=16,
             ema_decay=0.999,
         ),
-        loop=LoopConfig(log_every=100, checkpoint_every=2000, picture_every=2000),
+        loop=LoopConfig(log_every=100, checkpoint_every=2000, picture_every=2000, validate_every=2000),
     ),
 }

@@ -72,6 +72,24 @@ def test_a_damaged_config_is_refused_naming_the_file(tmp_path, damage, message):
     assert str(path) in str(error.value)
 
 
+def test_a_config_of_before_a_setting_was_there_is_read_as_it_was(tmp_path):
+    config.save(config.preset("demo"), tmp_path)
+    path = tmp_path / "config.json"
+    tree = json.loads(path.read_text())
+    assert tree.pop("schema") == config.SCHEMA
+    del tree["matching"]["ema_decay"]
+    path.write_text(json.dumps(tree))
+    assert config.differences(config.load(tmp_path), config.preset("demo")) == {"matching.ema_decay": (0.0, 0.98)}
+
+
+def test_a_config_of_a_newer_release_is_refused(tmp_path):
+    config.save(config.preset("demo"), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace(f'"schema": {config.SCHEMA}', f'"schema": {config.SCHEMA + 1}'))
+    with pytest.raises(ConfigError, match=f"schema {config.SCHEMA + 1}: this release reads 1 to {config.SCHEMA}"):
+        config.load(tmp_path)
+
+
 def test_a_folder_without_config_is_no_work_directory(tmp_path):
     with pytest.raises(ConfigError, match="is not a work directory"):
         config.load(tmp_path)

@@ -19,6 +19,7 @@ from s2f_tf.data import audio, synthetic
 
 COMMAND = [sys.executable, "-m", "s2f_tf.train", "--preset=tiny"]
 MODEST = ["--matching.steps=4", "--generation.steps=4", "--loop.checkpoint_every=2", "--loop.picture_every=4"]
+MODEST += ["--loop.validate_every=1"]
 
 
 def train(*flags, environment=None, **options):
@@ -72,10 +73,29 @@ def test_training_leaves_weights_logs_and_pictures_and_shows_where_it_is(undistu
         lines = [json.loads(line) for line in (workdir / stage / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
         assert re.search(rf"{stage}: {len(lines)} steps", output)
+        assert re.search(rf"{stage}: kept step {lines[-1]['best_step']},", output)
+        assert (workdir / "pictures" / f"{stage}.png").read_bytes().startswith(b"\x89PNG")
+    assert "validation_judge_voice_to_drawn_k2" in (workdir / "generation" / "log.jsonl").read_text()
     assert len(list((workdir / "weights").glob("*.weights.h5"))) == 5
     assert (workdir / "pictures" / "held_out.png").read_bytes().startswith(b"\x89PNG")
     assert str(workdir / "pictures" / "held_out.png") in output
     assert "Traceback" not in output
+
+
+def test_a_corpus_without_held_out_speakers_is_trained_on_and_what_is_missed_is_said(tiny_corpus, tmp_path):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(tiny_corpus, corpus)
+    description = json.loads((corpus / "corpus.json").read_text())
+    for split in ("validation", "test"):
+        description["clips"][split] = description["speakers"][split] = 0
+        for path in corpus.glob(f"{split}-*"):
+            path.unlink()
+    (corpus / "corpus.json").write_text(json.dumps(description))
+    status, output = finish(train(f"--corpus={corpus}", f"--workdir={tmp_path / 'run'}", *MODEST))
+    assert status == 0, output
+    assert output.count(f"not validated, so the last weights are kept: {corpus} has no clips in split") == 1
+    assert f"no picture of held-out speakers: {corpus} has no clips in split 'test'" in output
+    assert len(weights(tmp_path / "run")) > 5
 
 
 STAGES = {

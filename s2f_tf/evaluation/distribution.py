@@ -72,9 +72,20 @@ class _Side:
         return totals
 
 
+def frechet(real: np.ndarray, generated: np.ndarray) -> float:
+    """The Fréchet distance of two sets of features, float32 [N, D] and [M, D], without an interval."""
+    moments = ((x.mean(axis=0)[None], np.cov(x.T, bias=True)[None]) for x in (real, generated))
+    return float(_frechet_distance(*moments)[0])
+
+
 def _frechet(one: _Side, other: _Side) -> np.ndarray:
-    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), as in Heusel et al. 2017, for every resample."""
-    (mean, covariance), (other_mean, other_covariance) = (_moments(side) for side in (one, other))
+    """For every resample."""
+    return _frechet_distance(_moments(one), _moments(other))
+
+
+def _frechet_distance(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), as in Heusel et al. 2017: of means [R, D] and covariances, [R]."""
+    (mean, covariance), (other_mean, other_covariance) = one, other
     distance = np.square(mean - other_mean).sum(axis=1)
     distance += np.trace(covariance, axis1=1, axis2=2) + np.trace(other_covariance, axis1=1, axis2=2)
     for start in range(0, len(distance), _FRECHET_RESAMPLES_AT_ONCE):

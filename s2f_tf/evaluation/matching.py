@@ -97,6 +97,17 @@ def score(
     return figures
 
 
+def rank(scores: np.ndarray, speakers: np.ndarray) -> Ranks:
+    """Where own partners stand in a split small enough for a square matrix: float32 [N, N], on whose diagonal they are.
+
+    Args:
+        scores: of queries, a row each, with the gallery.
+        speakers: [N], of query and gallery item alike.
+    """
+    own, negative = np.diagonal(scores)[:, None], speakers[:, None] != speakers[None, :]
+    return Ranks(*(np.sum(part & negative, axis=1) for part in (scores > own, scores == own, True)))
+
+
 def win_probability(ranks: Ranks, ways: int) -> np.ndarray:
     """That none of `ways - 1` negatives, drawn without replacement, beats the own partner: float64 [N].
 

@@ -36,13 +36,13 @@ class Run:
         self.generator, self.speech_encoder = networks["generator"], networks["speech_encoder"]
         size, judge = self.config.data.face_size, networks["judge_face_encoder"]
         self.hear, self.judge_hear = (
-            _graph(networks[name], [None]) for name in ("speech_encoder", "judge_speech_encoder")
+            graph(networks[name], [None]) for name in ("speech_encoder", "judge_speech_encoder")
         )
         self.see, self._features = (
-            _graph(network, [size, size, 3]) for network in (networks["face_encoder"], judge.body)
+            graph(network, [size, size, 3]) for network in (networks["face_encoder"], judge.body)
         )
-        self._embed_features = _graph(judge.embed_features, [judge.body.features.units])
-        self._draw = _graph(self.generator, [self.generator.z_size], [self.config.embedding_size])
+        self._embed_features = graph(judge.embed_features, [judge.body.features.units])
+        self._draw = graph(self.generator, [self.generator.z_size], [self.config.embedding_size])
 
     def z(self, seeds: np.ndarray) -> np.ndarray:
         """z of each seed, [B] to float32 [B, Z]."""
@@ -119,7 +119,7 @@ def embed(run: Run, corpus: reader.Corpus, split: str, factor_reader: FactorRead
     return Embedded(**arrays, factors=by_name, first=np.stack(first))
 
 
-def _graph(function: Callable, *shapes: Sequence[int | None]) -> Callable[..., np.ndarray]:
+def graph(function: Callable, *shapes: Sequence[int | None]) -> Callable[..., np.ndarray]:
     """A network as one graph, which is many times quicker for a single clip than layer by layer.
 
     `shapes` are those of its float32 inputs, without the batch. They are given, or clips of many lengths would make

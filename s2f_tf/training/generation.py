@@ -9,6 +9,7 @@ from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.generator import Generator
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import losses, replicas
+from s2f_tf.training.averages import MovingAverages
 from s2f_tf.training.mean_faces import MeanFaces
 
 _STRANGERS = 0.8  # how far two faces of one voice shall be apart, as a share of two real faces' distance
@@ -49,16 +50,7 @@ class GenerationTrainer(keras.Model):
         self.generator.build((None, self.z_size), (None, config.embedding_size))
         self.discriminator.build(face_shape, (None, config.embedding_size))
         self.means = MeanFaces(config)
-        self.averages = [
-            self.add_weight(
-                name=f"average_{i}",
-                shape=v.shape,
-                initializer="zeros",
-                trainable=False,
-                aggregation="only_first_replica",
-            )
-            for i, v in enumerate(self.generator.trainable_variables)
-        ]
+        self.averages = MovingAverages(self.generator.trainable_variables, self.settings.ema_decay)
         self.built = True
         c = self.settings
 
@@ -81,16 +73,11 @@ class GenerationTrainer(keras.Model):
         self.speech_encoder.set_weights(speech_encoder.get_weights())
         self.face_encoder.set_weights(face_encoder.get_weights())
         self.discriminator.start_from(face_encoder)
-        for average, variable in zip(self.averages, self.generator.trainable_variables, strict=True):
-            average.assign(variable)
+        self.averages.start(self.generator.trainable_variables)
 
-    def averaged_generator(self, config: Config) -> Generator:
-        """A new generator that holds the moving average: what is shown and exported."""
-        generator = Generator(config)
-        generator.build((None, self.z_size), (None, config.embedding_size))
-        for variable, average in zip(generator.trainable_variables, self.averages, strict=True):
-            variable.assign(average)
-        return generator
+    def result(self) -> list[keras.Variable]:
+        """The moving averages of the generator's weights: what is shown and exported."""
+        return self.averages.averages
 
     def state(self) -> list[keras.Variable]:
         """Everything that a checkpoint must hold."""
@@ -106,8 +93,7 @@ class GenerationTrainer(keras.Model):
             zip(discriminator_gradients, self.discriminator.trainable_variables, strict=True)
         )
         self.means_optimizer.apply_gradients(zip(means_gradients, self.means.trainable_variables, strict=True))
-        for average, variable in zip(self.averages, generator_variables, strict=True):
-            average.assign(self.settings.ema_decay * average + (1 - self.settings.ema_decay) * variable)
+        self.averages.update(generator_variables)
         return scalars
 
     def gradients(

@@ -58,16 +58,22 @@ class Loop:
     `tensorboard/`. A step depends on nothing but the state and the step's number, so a run that was interrupted in any
     way and started again ends with the weights of one that was not.
 
+    With a validation split, what the stage leaves is not what it ends with but what did best on that split: it is
+    part of the checkpoint, and the log says which step it is of.
+
     Args:
         strategy: what the trainer was made under.
         trainer: a `keras.Model` whose `train_step(batch)` returns scalars, the sums of which over replicas are means,
-            and whose `state()` lists every variable that a step changes.
+            whose `state()` lists every variable that a step changes, and whose `result()` lists those whose values the
+            stage is run for.
         corpus: where the clips are.
         config: the run's settings.
         batch_size: of the global batch.
         steps: how many there are in all.
         folder: where the stage's files go.
         picture: called with the step each `loop.picture_every` steps and at the end; returns uint8 [H, W, 3].
+        validate: called with the values of `trainer.result()` each `loop.validate_every` steps and at the end, by the
+            chief alone; returns a score, of which the highest is best, and scalars for the log.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class Loop:
         steps: int,
         folder: str,
         picture: Callable[[int], np.ndarray] | None = None,
+        validate: Callable[[list[np.ndarray]], tuple[float, dict[str, float]]] | None = None,
     ) -> None:
         if batch_size % strategy.num_replicas_in_sync:
             raise ConfigError(
@@ -89,22 +96,38 @@ class Loop:
             )
         self.strategy, self.trainer, self.corpus, self.config = strategy, trainer, corpus, config
         self.batch_size, self.steps, self.folder, self.picture = batch_size, steps, folder, picture
+        self.validate = validate
         self.worker, self.workers = place(strategy)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.position = tf.Variable(0, dtype=tf.int64, trainable=False)
         # By name, since TensorFlow's checkpoints miss layers that Keras models hold in lists, and say nothing of it.
         state = {variable.path.replace("/", "."): variable.value for variable in trainer.state()}
         assert len(state) == len(trainer.state()), "two variables of one name"
-        self.checkpoint = tf.train.Checkpoint(step=self.step, position=self.position, **state)
+        self.best_step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.best_score = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
+        self.best = (
+            [tf.Variable(variable.numpy(), trainable=False) for variable in trainer.result()] if validate else []
+        )
+        self.checkpoint = tf.train.Checkpoint(
+            step=self.step,
+            position=self.position,
+            best_step=self.best_step,
+            best_score=self.best_score,
+            best=self.best,
+            **state,
+        )
         self.manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=2, checkpoint_name="checkpoint")
         self.signalled = False
 
-    def run(self) -> None:
-        """Trains to the last step. Raises `TrainingError`, or `Interrupted` after SIGINT or SIGTERM."""
+    def run(self) -> list[np.ndarray]:
+        """Trains to the last step, and returns the values of `trainer.result()`: the best, or else the last.
+
+        Raises `TrainingError`, or `Interrupted` after SIGINT or SIGTERM.
+        """
         self._restore()
         start = int(self.step)
         if start == self.steps:
-            return
+            return self._result()
         print(f"{self.trainer.name}: " + (f"from step {start} on" if start else f"{self.steps} steps"), flush=True)
         os.makedirs(self.folder, exist_ok=True)
         self._forget_after(start)
@@ -114,6 +137,7 @@ class Loop:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+        return self._result()
 
     def _run(self, start: int) -> None:
         train_step = tf.function(lambda batch: self.strategy.run(self.trainer.train_step, args=(batch,)))
@@ -134,12 +158,15 @@ class Loop:
             last = step == self.steps
             stop = self.signalled  # read once: a signal may come between saving and stopping
             save = last or stop or step % every.checkpoint_every == 0
-            if save or step % every.log_every == 0:
+            validate = self.validate and self.worker == 0 and (last or step % every.validate_every == 0)
+            if save or validate or step % every.log_every == 0:
                 means = self._means(since_line, step)
                 since_line = []
-                bar.update(step - start, list(means.items()), finalize=last)
+                measured = self._validate(step) if validate else {}
+                bar.stateless_metrics.update(measured)
+                bar.update(step - start, list((means | measured).items()), finalize=last)
                 if writer:
-                    self._log(writer, step, means | {"damaged_records": damage.count})
+                    self._log(writer, step, means | measured | {"damaged_records": damage.count})
             if writer and self.picture and (last or step % every.picture_every == 0):
                 with writer.as_default(step):
                     tf.summary.image("faces", self.picture(step)[None])
@@ -162,6 +189,23 @@ class Loop:
             )
 
         return iter(self.strategy.distribute_datasets_from_function(dataset))
+
+    def _validate(self, step: int) -> dict[str, float]:
+        """What the validation split says of this step, and which step is the best so far; that one is kept."""
+        score, scalars = self.validate([variable.numpy() for variable in self.trainer.result()])
+        if score > float(self.best_score):
+            self.best_score.assign(score)
+            self.best_step.assign(step)
+            for kept, variable in zip(self.best, self.trainer.result(), strict=True):
+                kept.assign(variable.value)
+        return {f"validation_{name}": value for name, value in scalars.items()} | {"best_step": int(self.best_step)}
+
+    def _result(self) -> list[np.ndarray]:
+        if not int(self.best_step):
+            return [variable.numpy() for variable in self.trainer.result()]
+        if self.worker == 0:
+            print(f"{self.trainer.name}: kept step {int(self.best_step)}, the best on the validation split", flush=True)
+        return [variable.numpy() for variable in self.best]
 
     def _means(self, results: list[dict[str, Any]], step: int) -> dict[str, float]:
         """Means over the steps since the last line; stops the run where one is not finite."""

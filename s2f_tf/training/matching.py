@@ -7,6 +7,7 @@ from s2f_tf.config import Config
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import losses, replicas
+from s2f_tf.training.averages import MovingAverages
 
 
 class MatchingTrainer(keras.Model):
@@ -25,6 +26,8 @@ class MatchingTrainer(keras.Model):
         # A strategy calls models symbolically: every variable is made before.
         self.speech_encoder.build((None, config.window_samples))
         self.face_encoder.build((None, config.data.face_size, config.data.face_size, 3))
+        self.averages = MovingAverages(self.trainable_variables, self.settings.ema_decay)
+        self.averages.start(self.trainable_variables)
         self.built = True
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0, self.settings.steps, warmup_target=self.settings.learning_rate, warmup_steps=self.settings.warmup_steps
@@ -39,10 +42,15 @@ class MatchingTrainer(keras.Model):
         """Everything that a checkpoint must hold."""
         return [*self.variables, *self.optimizer.variables]
 
+    def result(self) -> list[keras.Variable]:
+        """The moving averages of the weights, those of S before those of F."""
+        return self.averages.averages
+
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the global batch (`s2f_tf/data/reader.py` says what a batch holds)."""
         gradients, scalars = self.gradients(batch)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.averages.update(self.trainable_variables)
         return scalars
 
     def gradients(self, batch: dict[str, tf.Tensor]) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:

@@ -11,9 +11,10 @@ import tensorflow as tf
 from s2f_tf import config as configuration
 from s2f_tf.config import SAMPLE_RATE, Config, ConfigError
 from s2f_tf.data import png, reader
+from s2f_tf.data.clip import CorpusError
 from s2f_tf.evaluation import figures
 from s2f_tf.models import trained
-from s2f_tf.training import loop
+from s2f_tf.training import curves, loop, validation
 from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 
@@ -41,46 +42,65 @@ def train(config: Config, corpus: reader.Corpus, workdir: str) -> None:
     claim(workdir, config)
     for stage in (config.matching, config.generation):
         corpus.require("train", stage.batch_size)
-    for split in ("validation", "test"):
-        corpus.split(split)  # wanted for pictures and figures: an empty one shall be refused now, not at the end
     keras.config.set_dtype_policy(config.precision)
     strategy = loop.choose_strategy()
-    train_matching(config, corpus, workdir, strategy)
-    train_generation(config, corpus, workdir, strategy)
-    train_judge(config, corpus, workdir, strategy)
+    clips = validation.load(corpus, config)
+    train_matching(config, corpus, workdir, strategy, clips)
+    train_judge(config, corpus, workdir, strategy, clips)
+    train_generation(config, corpus, workdir, strategy, clips)
     if loop.place(strategy)[0] == 0:
-        print(f"held-out speakers, true and drawn: {picture_held_out(config, corpus, workdir)}", flush=True)
+        picture_held_out(config, corpus, workdir)
 
 
-def train_matching(config: Config, corpus: reader.Corpus, workdir: str, strategy: tf.distribute.Strategy) -> None:
+def train_matching(
+    config: Config,
+    corpus: reader.Corpus,
+    workdir: str,
+    strategy: tf.distribute.Strategy,
+    clips: validation.HeldOutClips | None,
+) -> None:
     """The first stage: leaves the speech and the face encoder."""
-    _match(config, corpus, workdir, strategy, stage="matching", prefix="")
+    _match(config, corpus, workdir, strategy, clips, stage="matching", prefix="")
 
 
-def train_judge(config: Config, corpus: reader.Corpus, workdir: str, strategy: tf.distribute.Strategy) -> None:
-    """Matching once more from another seed: leaves the judge of generated faces, which evaluation alone uses."""
+def train_judge(
+    config: Config,
+    corpus: reader.Corpus,
+    workdir: str,
+    strategy: tf.distribute.Strategy,
+    clips: validation.HeldOutClips | None,
+) -> None:
+    """Matching once more from another seed: leaves the judge of generated faces, from which nothing learns."""
     seeded = dataclasses.replace(config, seed=(config.seed + JUDGE_SEED_OFFSET) % 2**31)
-    _match(seeded, corpus, workdir, strategy, stage="judge", prefix="judge_")
+    _match(seeded, corpus, workdir, strategy, clips, stage="judge", prefix="judge_")
 
 
-def train_generation(config: Config, corpus: reader.Corpus, workdir: str, strategy: tf.distribute.Strategy) -> None:
+def train_generation(
+    config: Config,
+    corpus: reader.Corpus,
+    workdir: str,
+    strategy: tf.distribute.Strategy,
+    clips: validation.HeldOutClips | None,
+) -> None:
     """The second stage: leaves the generator, and pictures of it as it learns."""
     if os.path.exists(trained.path_of("generator", workdir)):
         return
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         trainer = GenerationTrainer(config)
-        encoders = (trained.load_network(name, workdir) for name in ("speech_encoder", "face_encoder"))
+        encoders = [trained.load_network(name, workdir) for name in ("speech_encoder", "face_encoder")]
         trainer.start_from(*encoders)
-    examples = figures.held_out_examples(trainer.speech_encoder, corpus, "validation", config)
-    pictures = os.path.join(workdir, "pictures")
+    generator = trained.make("generator", config)
+    examples = figures.held_out_examples(encoders[0], corpus, "validation", config) if clips else None
+    judged = os.path.exists(trained.path_of("judge_face_encoder", workdir))
 
     def picture(step: int) -> np.ndarray:
-        grid = figures.held_out_grid(trainer.averaged_generator(config), examples)
-        figures.save_png(grid, os.path.join(pictures, f"step-{step:06d}.png"))
+        generator.set_weights([variable.numpy() for variable in trainer.result()])
+        grid = figures.held_out_grid(generator, examples)
+        figures.save_png(grid, os.path.join(workdir, "pictures", f"step-{step:06d}.png"))
         return grid
 
-    loop.Loop(
+    values = loop.Loop(
         strategy=strategy,
         trainer=trainer,
         corpus=corpus,
@@ -88,37 +108,51 @@ def train_generation(config: Config, corpus: reader.Corpus, workdir: str, strate
         batch_size=config.generation.batch_size,
         steps=config.generation.steps,
         folder=os.path.join(workdir, "generation"),
-        picture=picture,
+        picture=picture if clips else None,
+        validate=validation.GenerationValidation(config, clips, workdir, judged=judged) if clips else None,
     ).run()
     if loop.place(strategy)[0] == 0:
-        trained.save_weights("generator", trainer.averaged_generator(config), workdir)
+        generator.set_weights(values)
+        trained.save_weights("generator", generator, workdir)
+        curves.save(workdir, "generation")
 
 
-def picture_held_out(config: Config, corpus: reader.Corpus, workdir: str) -> str:
-    """Draws speakers of the test split from their voices, beside their true faces. Returns the picture's path.
+def picture_held_out(config: Config, corpus: reader.Corpus, workdir: str) -> None:
+    """Draws speakers of the test split from their voices, beside their true faces, and says where the picture is.
 
     Beside it lie the voices, `held_out-1.wav` for the first row and so on, to be listened to.
     """
     speech_encoder, generator = (trained.load_network(name, workdir) for name in ("speech_encoder", "generator"))
-    examples = figures.held_out_examples(speech_encoder, corpus, "test", config)
+    try:
+        examples = figures.held_out_examples(speech_encoder, corpus, "test", config)
+    except CorpusError as error:
+        print(f"no picture of held-out speakers: {error}", flush=True)
+        return
     path = os.path.join(workdir, "pictures", "held_out.png")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     figures.held_out_figure(generator, examples).savefig(path + ".part", format="png", metadata=png.TEXT)
     os.replace(path + ".part", path)
     for row, waveform in enumerate(examples.waveforms, 1):
         soundfile.write(path.replace(".png", f"-{row}.wav"), waveform, SAMPLE_RATE, subtype="PCM_16")
-    return path
+    print(f"held-out speakers, true and drawn: {path}", flush=True)
 
 
 def _match(
-    config: Config, corpus: reader.Corpus, workdir: str, strategy: tf.distribute.Strategy, *, stage: str, prefix: str
+    config: Config,
+    corpus: reader.Corpus,
+    workdir: str,
+    strategy: tf.distribute.Strategy,
+    clips: validation.HeldOutClips | None,
+    *,
+    stage: str,
+    prefix: str,
 ) -> None:
     if os.path.exists(trained.path_of(f"{prefix}face_encoder", workdir)):
         return
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         trainer = MatchingTrainer(config, name=stage)
-    loop.Loop(
+    values = loop.Loop(
         strategy=strategy,
         trainer=trainer,
         corpus=corpus,
@@ -126,7 +160,13 @@ def _match(
         batch_size=config.matching.batch_size,
         steps=config.matching.steps,
         folder=os.path.join(workdir, stage),
+        validate=validation.MatchingValidation(config, clips) if clips else None,
     ).run()
     if loop.place(strategy)[0] == 0:
-        trained.save_weights(f"{prefix}speech_encoder", trainer.speech_encoder, workdir)
-        trained.save_weights(f"{prefix}face_encoder", trainer.face_encoder, workdir)
+        for name in ("speech_encoder", "face_encoder"):  # in the order of `MatchingTrainer.result`
+            network = trained.make(name, config)
+            count = len(network.trainable_variables)
+            network.set_weights(values[:count])
+            trained.save_weights(f"{prefix}{name}", network, workdir)
+            values = values[count:]
+        curves.save(workdir, stage)

@@ -45,3 +45,9 @@ def test_the_value_lies_within_its_interval(faces):
 def test_too_few_speakers_are_refused(faces):
     with pytest.raises(ValueError, match="3 speakers"):
         distribution.compare(faces[:3], faces[:3], np.array(["a", "b", "c"]))
+
+
+def test_the_frechet_distance_of_sets_that_differ_by_a_shift_is_its_square():
+    features = np.random.default_rng(0).normal(size=(200, 3))
+    assert distribution.frechet(features, features) == pytest.approx(0, abs=1e-9)
+    assert distribution.frechet(features, features + [3.0, 0.0, 4.0]) == pytest.approx(25)

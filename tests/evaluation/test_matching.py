@@ -151,3 +151,13 @@ def test_the_ceiling_is_lower_where_utterances_stray_further_from_their_speakers
 def test_bins_hold_about_as_many_each():
     bins = matching.bins_of(np.random.default_rng(7).normal(size=1000))
     assert np.bincount(bins) == pytest.approx([200] * 5, abs=2)
+
+
+def test_ranks_of_a_square_matrix_give_the_figures_of_a_whole_evaluation():
+    rng = np.random.default_rng(5)
+    queries, gallery = (unit(rng.normal(size=(40, 4))) for _ in range(2))
+    speakers = rng.integers(0, 15, 40)
+    ranks = matching.rank(queries @ gallery.T, speakers)
+    figures = matching.score(matching.cosine(queries, gallery), speakers)
+    for ways in (2, 10):
+        assert matching.win_probability(ranks, ways).mean() == pytest.approx(figures[f"accuracy_k{ways}"].value)

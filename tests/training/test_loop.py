@@ -1,5 +1,6 @@
 import json
 import resource
+import shutil
 
 import keras
 import numpy as np
@@ -8,14 +9,15 @@ import tensorflow as tf
 
 from s2f_tf import config
 from s2f_tf.config import ConfigError
-from s2f_tf.data import reader
+from s2f_tf.data import audio, clip, reader
 from s2f_tf.training import loop
 from s2f_tf.training.matching import MatchingTrainer
+from s2f_tf.training.validation import MatchingValidation, load
 
 
 @pytest.fixture
 def make_loop(tiny, tiny_corpus, strategies, tmp_path):
-    def make(devices=1, folder=tmp_path / "stage", steps=4, **settings):
+    def make(devices=1, folder=tmp_path / "stage", steps=4, corpus=tiny_corpus, validated=False, **settings):
         changed = config.override(tiny, {"loop.checkpoint_every": 2} | settings)
         keras.utils.set_random_seed(3)
         with strategies[devices].scope():
@@ -23,14 +25,31 @@ def make_loop(tiny, tiny_corpus, strategies, tmp_path):
         return loop.Loop(
             strategy=strategies[devices],
             trainer=trainer,
-            corpus=reader.Corpus(tiny_corpus),
+            corpus=reader.Corpus(corpus),
             config=changed,
             batch_size=changed.matching.batch_size,
             steps=steps,
             folder=str(folder),
+            validate=MatchingValidation(changed, load(reader.Corpus(corpus), changed)) if validated else None,
         )
 
     return make
+
+
+@pytest.fixture
+def misleading_corpus(tiny, tiny_corpus, tmp_path):
+    """In the training split every voice has another's face, so that what is learnt by heart is of no use elsewhere."""
+    folder = tmp_path / "misleading"
+    shutil.copytree(tiny_corpus, folder)
+    clips = list(reader.clips(reader.Corpus(tiny_corpus), "train", tiny.data.face_size))
+    for path in folder.glob("train-*"):
+        path.unlink()
+    misled = []
+    for found, other in zip(clips, clips[5:] + clips[:5], strict=True):
+        faces = tuple(tf.io.encode_jpeg(tf.cast((face + 1) * 127.5, tf.uint8)).numpy() for face in other.faces)
+        misled.append(clip.Clip(found.id, found.speaker, found.waveform, faces))
+    clip.write_shard(str(folder), "train", 0, 1, misled, audio.default_format())
+    return str(folder)
 
 
 def weights(stage):
@@ -64,6 +83,30 @@ def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_was_not_interrupte
     for a, b in zip(weights(whole), weights(again), strict=True):
         np.testing.assert_array_equal(a, b)
     assert log(again) == log(whole)
+
+
+def test_the_best_on_validation_is_kept_and_not_the_last(make_loop, misleading_corpus):
+    stage = make_loop(
+        steps=60,
+        corpus=misleading_corpus,
+        validated=True,
+        **{"loop.validate_every": 5, "matching.learning_rate": 0.01, "matching.steps": 60},
+    )
+    kept, _ = stage.validate(stage.run())
+    looks = {line["step"]: line for line in log(stage) if "validation_loss" in line}
+    scores = {s: (x["validation_voice_to_face_k2"] + x["validation_face_to_voice_k2"]) / 2 for s, x in looks.items()}
+    best = max(scores, key=scores.get)
+    assert sorted(scores) == list(range(5, 61, 5))
+    assert looks[60]["best_step"] == best < 60
+    assert kept == pytest.approx(scores[best])
+    assert looks[60]["loss"] < looks[5]["loss"]
+    assert scores[60] < scores[best]
+
+    again = make_loop(
+        steps=60, corpus=misleading_corpus, validated=True, **{"matching.learning_rate": 0.01, "matching.steps": 60}
+    )
+    again.trainer.train_step = None
+    assert again.validate(again.run())[0] == kept
 
 
 def test_a_finished_stage_is_not_run_again(make_loop):

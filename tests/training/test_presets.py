@@ -43,7 +43,7 @@ def test_a_preset_trains_and_is_exported(name, precision, policy, strategies, tm
     config.save(settings, folder)
     trained.save_weights("speech_encoder", matching.speech_encoder, folder)
     trained.save_weights("face_encoder", matching.face_encoder, folder)
-    trained.save_weights("generator", generation.averaged_generator(settings), folder)
+    trained.save_weights("generator", generation.generator, folder)
     policy("float32")
     exported = tf.saved_model.load(saved_model.export(folder, str(tmp_path / "models")))
     image = exported.signatures["generate"](

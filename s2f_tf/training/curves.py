@@ -1,0 +1,43 @@
+"""A stage's log as a picture."""
+
+import json
+import os
+
+from matplotlib.figure import Figure as Canvas
+
+_VALIDATION = "validation_"
+_COLUMNS = 3
+
+
+def save(workdir: str, stage: str) -> None:
+    """Draws `<workdir>/<stage>/log.jsonl` as `<workdir>/pictures/<stage>.png`: a panel for each number over the steps.
+
+    What was measured on the validation split stands with the training curve of the same name, if there is one; a
+    dotted line marks the step that was kept.
+    """
+    with open(os.path.join(workdir, stage, "log.jsonl"), encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in lines:
+        for name, value in line.items():
+            curves.setdefault(name, []).append((line["step"], value))
+    kept = curves.pop("best_step", [])
+    panels = sorted({name.removeprefix(_VALIDATION) for name in curves} - {"step", "damaged_records"})
+    rows = -(-len(panels) // _COLUMNS)
+    canvas = Canvas(figsize=(3.6 * _COLUMNS, 2.4 * rows), dpi=110, layout="constrained")
+    axes = list(canvas.subplots(rows, _COLUMNS, squeeze=False).flat)
+    for panel, name in zip(axes, panels, strict=False):
+        for full, style in ((name, {"color": "#9aa5b1"}), (_VALIDATION + name, {"color": "#d1683f", "marker": "."})):
+            if full in curves:
+                label = "validation" if full.startswith(_VALIDATION) else "training"
+                panel.plot(*zip(*curves[full], strict=True), label=label, linewidth=1.2, **style)
+        if kept:
+            panel.axvline(kept[-1][1], color="#22313f", linestyle=":", linewidth=0.9, label="kept")
+        panel.set_title(name.replace("_", " "), fontsize=9)
+        panel.legend(fontsize=7, frameon=False)
+    for panel in axes[len(panels) :]:
+        panel.set_axis_off()
+    path = os.path.join(workdir, "pictures", f"{stage}.png")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    canvas.savefig(path + ".part", format="png")
+    os.replace(path + ".part", path)
