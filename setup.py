@@ -44,7 +44,12 @@ setup(
     extras_require={
         # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones.
         "io": ["tensorflow-io>=0.37.1,<0.38", "tensorflow<2.18"],
-        "pipelines": ["apache-beam>=2.70,<3", "mtcnn>=1.0,<2", "opencv-python-headless>=4.8,<5"],  # 5 has no cascades
+        "pipelines": [
+            "apache-beam>=2.70,<3",
+            "mtcnn>=1.0,<2",
+            "opencv-python-headless>=4.8,<5",  # 5 has no cascades
+            "pillow-heif>=1.0",  # what phones take photographs in
+        ],
         "serving": [
             "tensorflow-serving-api>=2.17,<2.22",
             "grpcio>=1.60",

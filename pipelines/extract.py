@@ -2,11 +2,9 @@
 
 import collections
 import dataclasses
-import threading
 from collections.abc import Iterator
 
 import av
-import cv2
 import numpy as np
 
 from pipelines import faces, follow, sound, voice
@@ -15,15 +13,8 @@ from pipelines.sources import Item, Span
 from pipelines.video import Pictures
 from s2f_tf.data import clip
 
-VERSION = 1  # of what this file and those it uses make of a video; raise it when that changes
+VERSION = 2  # of what this file, `pairs` and those they use make of a file; raise it when that changes
 MIN_SECONDS = 1.0
-MOST_TURNED = 0.6  # see `faces.Face.turn`: beyond it, half of the face is hidden
-LEAST_SHARPNESS = 0.15  # see `faces.sharpness`
-MOST_STRETCHED = 2.0  # a face may be made so much larger, and no more
-
-_JPEG_QUALITY = 95
-_EYES = 0.27  # of the side of a crop lies between the eyes; see `faces.align`
-_DETECTING = threading.Lock()  # a runner may use several threads in one process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +25,15 @@ class Settings:
         face_size: height and width of the faces in pixels.
         faces_per_clip: the most faces that one clip gets; twice as many pictures are looked at.
         max_seconds: longer utterances are cut; 2 s or more.
-        audio_format: one of `clip.AUDIO_FORMATS`.
+        audio_format: one of `config.AUDIO_FORMATS`.
+        align: whether stills are looked through for a face, or are taken as they are.
     """
 
     face_size: int
     faces_per_clip: int
     max_seconds: float
     audio_format: str
+    align: bool = True
 
 
 def extract(item: Item, settings: Settings, detector: faces.Detector) -> Iterator[clip.Clip | Drop]:
@@ -122,33 +115,18 @@ def _faces(
         return Reason.NO_PICTURE
     shape = collections.Counter(picture.shape for picture in shown).most_common(1)[0][0]
     shown = [picture for picture in shown if picture.shape == shape]  # few files change it in their midst
-    with _DETECTING:
-        found = detector.find(shown)
+    found = detector.find(shown)
     height, width = shape[:2]
     place = point and (point[0] * width, point[1] * height)
     followed = follow.follow(found, place, max(width, height))
     if isinstance(followed, Reason):
         return followed
-    judged = [_crop(picture, face, settings.face_size) for picture, face in zip(shown, followed, strict=True) if face]
+    judged = [
+        faces.crop(picture, face, settings.face_size) for picture, face in zip(shown, followed, strict=True) if face
+    ]
     crops = [crop for crop in judged if not isinstance(crop, Reason)]
     if not crops:
         return collections.Counter(judged).most_common(1)[0][0]
     count = min(len(crops), settings.faces_per_clip)
     spread = np.round(np.linspace(0, len(crops) - 1, count)).astype(int)
-    return tuple(_encoded(crops[index]) for index in spread)
-
-
-def _crop(picture: np.ndarray, face: faces.Face, size: int) -> np.ndarray | Reason:
-    """uint8 [size, size, 3], or what is wrong with it."""
-    if _EYES * size > MOST_STRETCHED * np.linalg.norm(face.landmarks[1] - face.landmarks[0]):
-        return Reason.FACE_TOO_SMALL
-    if face.turn > MOST_TURNED:
-        return Reason.TURNED_AWAY
-    if faces.sharpness(faces.align(picture, face, faces.JUDGED)) < LEAST_SHARPNESS:
-        return Reason.BLURRED
-    return faces.align(picture, face, size)
-
-
-def _encoded(crop: np.ndarray) -> bytes:
-    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+    return tuple(faces.encode(crops[index]) for index in spread)

@@ -2,15 +2,23 @@
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from pipelines.reasons import Reason
+
 SMALLEST = 20  # pixels: MTCNN, told to begin with larger faces, which would be quicker, in version 1.0.0 finds none
+MOST_TURNED = 0.6  # see `Face.turn`: beyond it, half of the face is hidden
+MOST_STRETCHED = 2.0  # a face may be made so much larger, and no more
+LEAST_SHARPNESS = 0.15  # see `sharpness`
 JUDGED = 96  # pixels a side of a crop whose sharpness is told; of a smaller one it would be overrated
 
 _CONFIDENCE = 0.9
+_JPEG_QUALITY = 95
+_EYES = 0.27  # of the side of a crop lies between the eyes; see `align`
 # Where the eyes, the nose and the corners of the mouth shall be, as shares of the side: the crop holds hair and chin,
 # and the eyes are where those of the synthetic speakers are.
 _PLACES = np.array([[0.365, 0.46], [0.635, 0.46], [0.5, 0.61], [0.39, 0.72], [0.61, 0.72]], np.float32)
@@ -40,9 +48,10 @@ class Face:
 
 
 class Detector:
-    """Finds faces. Loading takes some seconds; not to be shared by threads."""
+    """Finds faces. Loading takes some seconds; threads may share it, and take turns."""
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()  # a runner may use several threads in one process
         # They bring Keras along, which those who only align do without.
         import tensorflow as tf
         from mtcnn import MTCNN
@@ -66,7 +75,8 @@ class Detector:
         size = max(12, round(width * scale)), max(12, round(height * scale))
         # MTCNN would make integers float64, and copy them as such for each size at which it looks for faces.
         small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) for picture in pictures]
-        found = np.asarray(self._mtcnn.detect_faces(small, fit_to_image=False, output_type="numpy"))
+        with self._turn:
+            found = np.asarray(self._mtcnn.detect_faces(small, fit_to_image=False, output_type="numpy"))
         stretch = np.array([width / size[0], height / size[1]], np.float32)
         faces: list[list[Face]] = [[] for _ in pictures]
         for row in found.reshape(-1, 16):  # picture, box, confidence, five x, five y
@@ -96,6 +106,23 @@ def align(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
     if shrink > 1:  # or single pixels would be picked out of many
         picture = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink)
     return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def crop(picture: np.ndarray, face: Face, size: int, most_turned: float = MOST_TURNED) -> np.ndarray | Reason:
+    """As `align`, or what is wrong with the face: it is too small, turned away or blurred."""
+    if _EYES * size > MOST_STRETCHED * np.linalg.norm(face.landmarks[1] - face.landmarks[0]):
+        return Reason.FACE_TOO_SMALL
+    if face.turn > most_turned:
+        return Reason.TURNED_AWAY
+    if sharpness(align(picture, face, JUDGED)) < LEAST_SHARPNESS:
+        return Reason.BLURRED
+    return align(picture, face, size)
+
+
+def encode(face: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] as a JPEG file."""
+    bgr = cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 def sharpness(crop: np.ndarray) -> float:

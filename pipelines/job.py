@@ -21,13 +21,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipelines import exclusion, reasons, results, shards, sources, splits
+from pipelines import exclusion, pairs, reasons, results, shards, sources, splits
 from pipelines.extract import Settings, extract
 from pipelines.progress import Progress, Tally, processes, tallied
 from pipelines.reasons import Drop, Reason
@@ -112,7 +112,7 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
         print(f"{job.output} is already made of these files, with these settings", file=sys.stderr)
         return description
     if not count:
-        raise JobError(f"{job.folder} holds no video that --source={job.source} knows: see docs/pipelines.md")
+        raise JobError(f"{job.folder} holds nothing that --source={job.source} knows: see docs/pipelines.md")
     shutil.rmtree(os.path.join(job.aside, "progress"), ignore_errors=True)
     _run(job, options, count)
     found = shards.corpus(job.aside)
@@ -132,6 +132,20 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
     clip.write_description(job.output, description)
     shutil.rmtree(job.aside)
     return description
+
+
+def summary(description: Mapping[str, Any]) -> str:
+    """What a corpus holds and what was dropped, for a person."""
+    lines = [
+        f"{split:<11}{description['clips'][split]:>9,} clips{description['speakers'][split]:>8,} speakers"
+        f"{description['seconds'][split] / 3600:>10.2f} h"
+        for split in clip.SPLITS
+    ]
+    if description["split_by"] == "rank":
+        lines.append("few speakers: split by rank, so that each split has some; adding speakers may change the splits")
+    if description["dropped"]:
+        lines.append(f"dropped: {reasons.listed(description)}")
+    return "\n".join(lines)
 
 
 def pipeline(job: Job, options: PipelineOptions) -> beam.Pipeline:
@@ -190,7 +204,8 @@ class _Extract(beam.DoFn):
             if results.tries(self._job.aside, item) > _MOST_TRIES:
                 found = iter([Drop(Reason.CRASHED, item.name)])
             else:
-                found = extract(item, self._job.settings, shared_detector())
+                make = pairs.extract if self._job.source == "pairs" else extract
+                found = make(item, self._job.settings, shared_detector() if self._job.settings.align else None)
             results.write(self._job.aside, item, key, found, self._job.settings.audio_format)
         self._tally.add(reused)
         yield item.name
@@ -280,7 +295,7 @@ def _run(job: Job, options: PipelineOptions, count: int) -> None:
             failures.append(WorkerLostError(f"a worker was lost: the same command goes on ({arguments.exc_value})"))
             ended.set()
 
-    progress = Progress(count, "videos")
+    progress = Progress(count, sources.NOUNS.get(job.source, "videos"))
     before, threading.excepthook = threading.excepthook, on_thread_error
     try:
         threading.Thread(target=run, name="job", daemon=True).start()

@@ -11,18 +11,15 @@ from typing import Any
 
 from absl import app, flags
 
-from s2f_tf import command  # before what imports TensorFlow, which it quiets
-
-# isort: split
-from pipelines import pairs, sources
-from s2f_tf.config import MAX_SECONDS
-from s2f_tf.data import audio, clip
+from pipelines import sources
+from s2f_tf import command
+from s2f_tf.config import AUDIO_FORMATS, MAX_SECONDS
 from s2f_tf.errors import UserError
 
 _SOURCE = flags.DEFINE_enum(
     "source",
     None,
-    [*sources.SOURCES, "pairs"],
+    sources.SOURCES,
     "folder: videos in a folder a speaker; avspeech: videos and the published list; voxceleb: its trees of folders; "
     "pairs: stills and sound files in a folder a speaker",
     required=True,
@@ -41,14 +38,14 @@ _MAX_SECONDS = flags.DEFINE_float(
     lower_bound=2.0,
     upper_bound=MAX_SECONDS,
 )
-_CLIPS_PER_SHARD = flags.DEFINE_integer(
-    "clips_per_shard", 500, "of pairs, about how many clips a shard holds; 500 are about 100 MB", lower_bound=1
-)
 _AUDIO_FORMAT = flags.DEFINE_enum(
-    "audio_format", None, clip.AUDIO_FORMATS, "by default FLAC where training can read it here, else WAV"
+    "audio_format", None, AUDIO_FORMATS, "by default FLAC where training can read it here, else WAV"
 )
 _EXCLUDE = flags.DEFINE_multi_string(
-    "exclude", [], "of videos, a speaker to leave out, or @FILE with one a line; may be given again"
+    "exclude", [], "a speaker to leave out, or @FILE with one a line; may be given again"
+)
+_ALIGN = flags.DEFINE_boolean(
+    "align", True, "of pairs: find and align the face in each still; --noalign takes aligned ones as they are"
 )
 _REPORT = flags.DEFINE_string("report", None, "HTML page to write, with samples, plots and what was dropped")
 _WORKERS = flags.DEFINE_integer(
@@ -56,26 +53,17 @@ _WORKERS = flags.DEFINE_integer(
 )
 
 
-def _prepare_pairs() -> str:
-    settings = pairs.Settings(
-        face_size=_FACE_SIZE.value,
-        faces_per_clip=_FACES_PER_CLIP.value,
-        max_seconds=_MAX_SECONDS.value,
-        clips_per_shard=_CLIPS_PER_SHARD.value,
-        audio_format=_AUDIO_FORMAT.value or audio.default_format(),
-    )
-    return pairs.summary(pairs.prepare(_INPUT.value, _OUTPUT.value, settings, workers=_WORKERS.value))
-
-
-def _prepare_videos(options: Any) -> str:
+def _prepare(options: Any) -> str:
     from pipelines import exclusion, job
     from pipelines.extract import Settings
+    from s2f_tf.data import audio
 
     settings = Settings(
         face_size=_FACE_SIZE.value,
         faces_per_clip=_FACES_PER_CLIP.value,
         max_seconds=_MAX_SECONDS.value,
         audio_format=_AUDIO_FORMAT.value or audio.default_format(),
+        align=_ALIGN.value,
     )
     excluded = frozenset(map(exclusion.digest, exclusion.read_speakers(_EXCLUDE.value)))
     what = job.Job(_SOURCE.value, _INPUT.value, _LIST.value, _OUTPUT.value, settings, excluded)
@@ -85,7 +73,7 @@ def _prepare_videos(options: Any) -> str:
         # Beam's threads wait for what will not come, and would keep this process.
         print(f"error: {error}" if str(error) else "interrupted", file=sys.stderr, flush=True)
         os._exit(1)
-    return pairs.summary(description)
+    return job.summary(description)
 
 
 def _beam_options(arguments: list[str]) -> Any:
@@ -110,14 +98,11 @@ def _beam_options(arguments: list[str]) -> Any:
 
 def main(for_beam: list[str]) -> None:
     """Makes the corpus and prints what it holds."""
-    if _SOURCE.value != "pairs":
-        print(_prepare_videos(_beam_options(for_beam)))
-    elif for_beam:
-        raise UserError(f"unknown flag {for_beam[0]}: --source=pairs does not run on Beam")
-    elif _EXCLUDE.value:
-        raise UserError("--exclude is for videos: of --source=pairs, remove the speaker's folder")
-    else:
-        print(_prepare_pairs())
+    if not _ALIGN.value and _SOURCE.value != "pairs":
+        raise UserError(f"--noalign is for stills: of --source={_SOURCE.value}, faces are always aligned")
+    # Before what takes some seconds to import.
+    print(f"looking through {_INPUT.value}", file=sys.stderr, flush=True)
+    print(_prepare(_beam_options(for_beam)))
     if _REPORT.value:
         from pipelines import report
 

@@ -1,4 +1,4 @@
-"""Why a video, or a part of one, is not in the corpus."""
+"""Why a file, or a part of one, is not in the corpus."""
 
 import collections
 import dataclasses
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 
 class Reason(enum.StrEnum):
-    """The whole list of reasons. What each asks of a video is said in docs/pipelines.md."""
+    """The whole list of reasons. What each asks is said in docs/pipelines.md."""
 
     EXCLUDED = "excluded"  # a speaker who is not to be in the corpus
     NO_FILE = "no file"  # a list names a video that the input folder does not hold
-    UNDECODABLE = "undecodable"  # not a video, or so damaged that nothing can be read
+    UNDECODABLE = "undecodable"  # not what its name says, or so damaged that nothing can be read
     CRASHED = "crashed"  # five processes ended while they read it: FFmpeg crashes on some damage, and cannot be caught
     NO_VIDEO = "no video"  # no moving pictures: sound alone, or only a cover
     NO_SOUND = "no sound"  # no sound track
@@ -25,6 +25,8 @@ class Reason(enum.StrEnum):
     FACE_TOO_SMALL = "face too small"
     TURNED_AWAY = "turned away"
     BLURRED = "blurred"
+    BLANK = "blank"  # a still of one colour
+    NO_STILL = "no still"  # of a speaker that can be used
 
 
 @dataclasses.dataclass(frozen=True)

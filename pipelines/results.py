@@ -91,7 +91,8 @@ def items(aside: str, source: str, bucket: str) -> list[Item]:
 def key(item: Item, settings: Settings) -> str:
     """Says what a result is made of: two that have the same key have the same bytes."""
     made_of = [VERSION, dataclasses.astuple(settings), item.name, item.speaker, item.spans]
-    made_of += [_fingerprint(path) for path in (item.path, item.sound)]
+    made_of += [name for name, _ in item.stills + item.sounds]
+    made_of += [_fingerprint(path) for path in item.paths]
     return hashlib.sha256(repr(made_of).encode()).hexdigest()
 
 
@@ -162,7 +163,7 @@ def _base(aside: str, item: Item) -> str:
     return os.path.join(aside, "videos", name[:_DIGITS], name)
 
 
-def _fingerprint(path: str | None) -> tuple[int, str] | None:
+def _fingerprint(path: str) -> tuple[int, str] | None:
     """A file's size and a hash of parts of it. None where it cannot be read, which will be found again."""
     try:
         with open(path, "rb") as file:
@@ -171,6 +172,6 @@ def _fingerprint(path: str | None) -> tuple[int, str] | None:
             for start in (0, size // 2, max(0, size - _LOOK)):
                 file.seek(start)
                 parts.update(file.read(_LOOK))
-    except (OSError, TypeError):
+    except OSError:
         return None
     return size, parts.hexdigest()

@@ -11,20 +11,26 @@ videos are of one person, so each is a speaker of its own.
 **voxceleb**: the trees of VoxCeleb 1 and 2, `id10001/<video>/00001.mp4`, below any folders. Sound is taken from
 `00001.m4a` or `.wav` in a folder of the same name, beside the video or in another tree, and where there is none from
 the video. The speaker is the folder `id10001`.
+
+**pairs**: stills and sound files in a folder a speaker, as `pipelines/pairs.py` says.
 """
 
 import collections
 import csv
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from s2f_tf.errors import UserError
 
-SOURCES = ("folder", "avspeech", "voxceleb")
+SOURCES = ("folder", "avspeech", "voxceleb", "pairs")
+NOUNS = {"pairs": "speakers"}  # what is counted of a source, if not videos
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv", ".ts", ".mts", ".3gp", ".wmv")
 SOUNDS = (".m4a", ".wav")
+STILLS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp")
+VOICES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")  # of `pairs`
 
 
 class SourceError(UserError):
@@ -47,7 +53,7 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """A video to be looked at.
+    """A video to be looked at, or, of `pairs`, a speaker.
 
     Attributes:
         name: unique in the corpus.
@@ -55,6 +61,8 @@ class Item:
         path: of the file; None where a list names a video that is not there.
         sound: path of a sound file that goes with it, where its sound is not in the video.
         spans: the parts to look at, in order; none means all of it.
+        stills: name and path of each still of a speaker, in the order in which they are dealt out.
+        sounds: name and path of each sound file of a speaker.
     """
 
     name: str
@@ -62,6 +70,14 @@ class Item:
     path: str | None
     sound: str | None = None
     spans: tuple[Span, ...] = ()
+    stills: tuple[tuple[str, str], ...] = ()
+    sounds: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """Every file that it is made of."""
+        videos = [path for path in (self.path, self.sound) if path is not None]
+        return [*videos, *(path for _, path in self.stills + self.sounds)]
 
 
 def rows(source: str, folder: str, list_path: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,7 +91,7 @@ def rows(source: str, folder: str, list_path: str | None) -> Iterator[tuple[str,
     """
     if not os.path.isdir(folder):
         raise SourceError(f"{folder} is not a folder")
-    wanted = VIDEOS + SOUNDS if source == "voxceleb" else VIDEOS
+    wanted = {"voxceleb": VIDEOS + SOUNDS, "pairs": STILLS + VOICES}.get(source, VIDEOS)
     try:
         if source == "avspeech":
             yield from _listed(list_path)
@@ -90,7 +106,14 @@ def rows(source: str, folder: str, list_path: str | None) -> Iterator[tuple[str,
 
 
 def items(source: str, of_speaker: Iterable[Mapping[str, Any]], speaker: str) -> list[Item]:
-    """The videos of a speaker, in order, from all rows of the speaker."""
+    """The videos of a speaker, in order, from all rows of the speaker; of `pairs`, the one item that the speaker is."""
+    if source == "pairs":
+        files = sorted((row["name"], row["path"]) for row in of_speaker)
+        stills, sounds = (
+            [file for file in files if os.path.splitext(file[1])[1].lower() in kinds] for kinds in (STILLS, VOICES)
+        )
+        stills.sort(key=lambda file: hashlib.sha256(file[0].encode()).digest())
+        return [Item(speaker, speaker, None, stills=tuple(stills), sounds=tuple(sounds))]
     found: dict[str, dict[str, Any]] = collections.defaultdict(dict)
     spans: dict[str, set[Span]] = collections.defaultdict(set)
     for row in of_speaker:
@@ -127,7 +150,11 @@ def _voxceleb_row(path: str, parts: list[str]) -> tuple[str, dict[str, Any]] | N
     return (parts[-3], {"name": "/".join(parts[-3:])}) if len(parts) >= 3 else None
 
 
-_ROW = {"folder": _folder_row, "avspeech": _avspeech_row, "voxceleb": _voxceleb_row}
+def _pairs_row(path: str, parts: list[str]) -> tuple[str, dict[str, Any]] | None:
+    return (path.split("/")[0], {"name": path}) if len(parts) > 1 else None
+
+
+_ROW = {"pairs": _pairs_row, "folder": _folder_row, "avspeech": _avspeech_row, "voxceleb": _voxceleb_row}
 
 
 def _listed(path: str | None) -> Iterator[tuple[str, dict[str, Any]]]:

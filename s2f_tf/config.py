@@ -21,6 +21,7 @@ SCHEMA = 2  # of config.json: raised by every release that adds settings; files 
 
 SAMPLE_RATE = 16_000  # Hz; every waveform inside the software
 MIN_SECONDS = 0.5  # the shortest voice that is accepted
+AUDIO_FORMATS = ("flac", "wav")  # in which a corpus may store sound
 MAX_SECONDS = 30.0  # the longest voice that an exported model accepts
 
 

@@ -9,15 +9,12 @@ import multiprocessing
 from concurrent.futures.process import BrokenProcessPool
 
 from grpc import StatusCode
-from PIL import Image, ImageOps
 
 from serving.errors import RequestError, invalid
 
 MAX_BYTES = 20_000_000  # of a photograph
 MAX_FACES = 16
 
-_MAX_PIXELS = 50_000_000
-_FORMATS = ("JPEG", "PNG", "WEBP")
 _LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
 _SIZE = 192  # of the aligned faces, which the model makes as small as it needs them
 _WAITING = 4  # photographs at a time, of which one is worked on
@@ -45,7 +42,7 @@ class Photographs:
         self._waiting = 0
 
     async def faces(self, photograph: bytes) -> list[AlignedFace]:
-        """The faces in a JPEG, PNG or WebP file, at most 16, the largest first; nothing is kept.
+        """The faces in a photograph of any of `photograph.FORMATS`, at most 16, the largest first; nothing is kept.
 
         Raises `RequestError`: INVALID_ARGUMENT where it is no such file or too large, RESOURCE_EXHAUSTED where too many
         wait already, UNIMPLEMENTED where the extra `pipelines`, which has the detector, is not installed.
@@ -81,38 +78,19 @@ class Photographs:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _find(photograph: bytes) -> list[AlignedFace]:
+def _find(file: bytes) -> list[AlignedFace]:
     """In the detector's process."""
-    picture = _decode(photograph)
-    import numpy as np
+    from pipelines import faces, photograph
 
-    from pipelines import faces
-
-    pixels = np.asarray(picture)
+    try:
+        pixels = photograph.read(io.BytesIO(file), _LOOKED_AT)
+    except photograph.PhotographError as error:
+        raise invalid(str(error)) from None
     height, width = pixels.shape[:2]
     found = faces.shared_detector().find([pixels], longest_side=_LOOKED_AT)[0][:MAX_FACES]
     aligned = []
     for face in found:
-        file = io.BytesIO()
-        Image.fromarray(faces.align(pixels, face, _SIZE)).save(file, "JPEG", quality=95)
         left, top, wide, high = face.box
-        aligned.append(AlignedFace(file.getvalue(), (left / width, top / height, wide / width, high / height)))
+        jpeg = faces.encode(faces.align(pixels, face, _SIZE))
+        aligned.append(AlignedFace(jpeg, (left / width, top / height, wide / width, high / height)))
     return aligned
-
-
-def _decode(photograph: bytes) -> Image.Image:
-    """RGB, upright, and no larger than is looked at. The size is known before the pixels cost memory."""
-    try:
-        picture = Image.open(io.BytesIO(photograph), formats=_FORMATS)
-    except Exception:
-        raise invalid(f"not a photograph: {', '.join(_FORMATS)} are allowed") from None
-    width, height = picture.size
-    if width * height > _MAX_PIXELS:
-        raise invalid(f"photograph of {width} by {height} pixels: {_MAX_PIXELS // 10**6} million are allowed")
-    try:
-        picture.draft("RGB", (_LOOKED_AT, _LOOKED_AT))
-        picture = ImageOps.exif_transpose(picture).convert("RGB")
-    except Exception as error:  # Pillow's decoders raise whatever comes
-        raise invalid(f"a damaged {picture.format} file: {error}") from None
-    picture.thumbnail((_LOOKED_AT, _LOOKED_AT))
-    return picture

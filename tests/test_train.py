@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
+from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import pairs
+from pipelines import extract, job
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, synthetic
 
@@ -231,10 +232,11 @@ def test_a_prepared_folder_of_stills_and_sounds_is_trained_on_with_no_change(tin
         soundfile.write(folder / "voice.ogg", np.tile(made.waveform, 2), SAMPLE_RATE)
         soundfile.write(folder / "voice.flac", made.waveform, SAMPLE_RATE)
         (folder / "face.jpg").write_bytes(made.faces[0])
-    settings = pairs.Settings(
-        face_size=32, faces_per_clip=2, max_seconds=20.0, clips_per_shard=100, audio_format=audio.default_format()
+    settings = extract.Settings(
+        face_size=32, faces_per_clip=2, max_seconds=20.0, audio_format=audio.default_format(), align=False
     )
-    pairs.prepare(str(people), str(tmp_path / "clips"), settings, workers=1)
+    what = job.Job("pairs", str(people), None, str(tmp_path / "clips"), settings)
+    job.prepare(what, PipelineOptions(["--direct_running_mode=in_memory", "--direct_num_workers=1"]))
     sizes = ["--matching.batch_size=4", "--generation.batch_size=4"]
     status, output = finish(train(f"--corpus={tmp_path / 'clips'}", f"--workdir={tmp_path / 'run'}", *MODEST, *sizes))
     assert status == 0, output

@@ -33,6 +33,14 @@ class SoundError(UserError):
     """A sound file that cannot be used; the message names it and says what is wrong."""
 
 
+class SilentError(SoundError):
+    """A sound that is nowhere above -80 dBFS."""
+
+
+class TooShortError(SoundError):
+    """A sound that lasts less than `MIN_SECONDS`."""
+
+
 def read_sound(path: str) -> np.ndarray:
     """Reads any sound file that FFmpeg can: WAV, FLAC, MP3, Ogg, M4A, the sound track of a video...
 
@@ -48,8 +56,9 @@ def read_sound(path: str) -> np.ndarray:
         float32 [S], mono, 16 kHz.
 
     Raises:
-        SoundError: where there is no such file, it holds no sound, it is cut short, its samples are not finite, it is
-            silent (nowhere above -80 dBFS), or it is shorter than `MIN_SECONDS`.
+        SoundError: where there is no such file, it holds no sound, it is cut short, or its samples are not finite.
+        SilentError: where it is nowhere above -80 dBFS.
+        TooShortError: where it is shorter than `MIN_SECONDS`.
     """
     if os.path.isdir(path):
         raise SoundError(f"{path} is a folder: a sound file is wanted")
@@ -69,9 +78,9 @@ def read_sound(path: str) -> np.ndarray:
         raise SoundError(f"{path} has samples that are NaN or infinite")
     if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
         seconds = len(waveform) / SAMPLE_RATE
-        raise SoundError(f"{path} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
+        raise TooShortError(f"{path} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
     if np.abs(waveform).max() < _SILENCE:
-        raise SoundError(f"{path} is silent: it is nowhere louder than -80 dBFS")
+        raise SilentError(f"{path} is silent: it is nowhere louder than -80 dBFS")
     return waveform
 
 

@@ -21,7 +21,6 @@ from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.errors import UserError
 
 SPLITS = ("train", "validation", "test")
-AUDIO_FORMATS = ("flac", "wav")
 
 _SHARD = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.tfrecord")
 
@@ -50,7 +49,7 @@ class Clip:
 
 
 def encode(clip: Clip, audio_format: str) -> bytes:
-    """The clip as a serialised `tf.train.Example`; `audio_format` is one of `AUDIO_FORMATS`."""
+    """The clip as a serialised `tf.train.Example`; `audio_format` is one of `config.AUDIO_FORMATS`."""
     sound = io.BytesIO()
     # Rounded here: libsndfile rounds differently for each format.
     samples = np.clip(np.rint(clip.waveform * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)

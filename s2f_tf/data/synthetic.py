@@ -135,7 +135,7 @@ def write_corpus(
         face_size: height and width of a face in pixels.
         seed: decides every draw.
         folder: made where it does not exist. What an interrupted run has left there is written again.
-        audio_format: one of `clip.AUDIO_FORMATS`.
+        audio_format: one of `config.AUDIO_FORMATS`.
         workers: processes; None takes as many as there are cores and work for. It does not change what is written.
 
     Raises:

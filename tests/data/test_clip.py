@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.config import AUDIO_FORMATS, SAMPLE_RATE
 from s2f_tf.data import clip
 from s2f_tf.data.clip import Clip, CorpusError
 
@@ -41,7 +41,7 @@ def make_clip(**changes):
 
 
 @quick
-@given(clips, st.sampled_from(clip.AUDIO_FORMATS))
+@given(clips, st.sampled_from(AUDIO_FORMATS))
 def test_a_clip_is_read_as_it_was_written(written, audio_format):
     read = clip.decode(clip.encode(written, audio_format))
     assert (read.id, read.speaker, read.faces) == (written.id, written.speaker, written.faces)
@@ -51,12 +51,12 @@ def test_a_clip_is_read_as_it_was_written(written, audio_format):
 
 
 def test_both_formats_store_the_same_samples():
-    flac, wav = (clip.decode(clip.encode(make_clip(), audio_format)) for audio_format in clip.AUDIO_FORMATS)
+    flac, wav = (clip.decode(clip.encode(make_clip(), audio_format)) for audio_format in AUDIO_FORMATS)
     np.testing.assert_array_equal(flac.waveform, wav.waveform)
 
 
 @quick
-@given(st.data(), st.sampled_from(clip.AUDIO_FORMATS))
+@given(st.data(), st.sampled_from(AUDIO_FORMATS))
 def test_a_changed_record_is_a_clip_or_a_corpus_error(data, audio_format):
     record = bytearray(clip.encode(make_clip(waveform=np.zeros(200, np.float32), factors={"age": 0.5}), audio_format))
     for _ in range(data.draw(st.integers(1, 4))):

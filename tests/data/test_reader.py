@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 from PIL import Image
 
-from s2f_tf.config import DataConfig
+from s2f_tf.config import AUDIO_FORMATS, DataConfig
 from s2f_tf.data import audio, clip, reader
 from s2f_tf.data.clip import Clip, CorpusError
 
@@ -288,7 +288,7 @@ def test_the_checksum_is_tensorflows(tmp_path):
 # Evaluation.
 
 
-@pytest.mark.parametrize("audio_format", clip.AUDIO_FORMATS)
+@pytest.mark.parametrize("audio_format", AUDIO_FORMATS)
 def test_clips_are_whole_in_order_and_once(tmp_path, audio_format):
     corpus = reader.Corpus(write_corpus(tmp_path, split="test", shards=(2, 3), audio_format=audio_format))
     found = list(reader.clips(corpus, "test", SIZE))
