@@ -25,7 +25,7 @@ def test_a_voice_of_any_length_becomes_a_unit_vector(tiny, samples):
 def test_the_level_and_the_offset_of_a_voice_do_not_matter(tiny):
     encoder = trained.make("speech_encoder", tiny)
     voice = normal(2, 9000)
-    np.testing.assert_allclose(encoder(voice), encoder(0.01 * voice + 0.2), atol=1e-4)
+    np.testing.assert_allclose(encoder(voice), encoder(0.01 * voice + 0.2), atol=1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(config.PRESETS))
