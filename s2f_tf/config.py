@@ -70,6 +70,10 @@ class DataConfig:
         0.05, "largest change of a face's brightness, contrast and saturation", low=0.0, high=0.9
     )
     shift: float = setting(0.03, "largest shift of a face, as a share of its size", low=0.0, high=0.25)
+    zoom: float = setting(0.0, "largest change of a face's size, as a share of it", low=0.0, high=0.5, absent=0.0)
+    erase: float = setting(
+        0.0, "longest side of a rectangle painted over a face, as a share of its size", low=0.0, high=0.9, absent=0.0
+    )
     gain_db: float = setting(6.0, "largest change of a waveform's level in dB", low=0.0, high=40.0)
     noise_db: float = setting(
         -30.0, "loudest white noise added to a waveform, in dB relative to its level", low=-120.0, high=20.0
@@ -128,6 +132,9 @@ class MatchingConfig:
     warmup_steps: int = setting(50, "steps over which the learning rate rises", low=0)
     scale: float = setting(16.0, "the matching softmax multiplies the cosine of two embeddings by this", low=0.1)
     weight_decay: float = setting(1e-4, "decoupled weight decay", low=0.0, high=1.0)
+    dropout: float = setting(
+        0.0, "share of both encoders' features that a step leaves out", low=0.0, high=0.9, absent=0.0
+    )
     ema_decay: float = setting(
         0.98, "decay of the moving average of the weights, which is what is kept", low=0.0, high=0.9999, absent=0.0
     )
@@ -179,6 +186,11 @@ class Config:
     seed: int = setting(0, "seed of the corpus, of the first weights and of every random draw", low=0, high=2**31 - 1)
     precision: str = setting(
         "float32", "arithmetic of the layers; variables are always float32", choices=("float32", "mixed_bfloat16")
+    )
+    start_from: str = setting(
+        "",
+        "work directory whose encoders matching starts from, or `demo` for those in the package; none starts afresh",
+        absent="",
     )
     embedding_size: int = setting(64, "size of the embedding that speech and face encoder share", low=2)
     synthetic: SyntheticConfig = SyntheticConfig()
@@ -366,6 +378,17 @@ PRESETS = {
         matching=MatchingConfig(steps=6, batch_size=8, warmup_steps=2),
         generation=GenerationConfig(steps=6, batch_size=8, penalty_every=2),
         loop=LoopConfig(log_every=1, checkpoint_every=2, picture_every=3, validate_every=2),
+    ),
+    # Hundreds of people, a clip or two of each, on two CPU cores: `docs/people.md` says what each change is worth.
+    "people": Config(
+        preset="people",
+        start_from="demo",
+        embedding_size=32,
+        data=DataConfig(
+            face_size=64, window_seconds=2.0, colour_jitter=0.2, shift=0.06, zoom=0.1, erase=0.5, noise_db=-20.0
+        ),
+        matching=MatchingConfig(steps=300, warmup_steps=30, scale=10.0, weight_decay=0.05, dropout=0.4, ema_decay=0.99),
+        loop=LoopConfig(validate_every=25),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(

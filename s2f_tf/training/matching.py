@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from s2f_tf.config import Config
+from s2f_tf.models import trained
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import losses, replicas
@@ -20,7 +21,7 @@ class MatchingTrainer(keras.Model):
 
     def __init__(self, config: Config, name: str = "matching") -> None:
         super().__init__(name=name)
-        self.settings = config.matching
+        self.settings, self.seed = config.matching, config.seed
         self.speech_encoder = SpeechEncoder(config)
         self.face_encoder = FaceEncoder(config)
         # A strategy calls models symbolically: every variable is made before.
@@ -37,6 +38,22 @@ class MatchingTrainer(keras.Model):
             schedule, weight_decay=self.settings.weight_decay, beta_2=0.99, name="optimizer"
         )
         self.optimizer.build(self.trainable_variables)
+
+    def start_from(self, workdir: str, prefix: str = "") -> None:
+        """Takes from the encoders of another run every weight that has a place, by its name and shape, in these.
+
+        Args:
+            workdir: of the other run.
+            prefix: `judge_` for those of its judge, so that a judge stays a stranger to what it judges.
+
+        Raises `WeightsError` and `ConfigError`.
+        """
+        for name, network in (("speech_encoder", self.speech_encoder), ("face_encoder", self.face_encoder)):
+            found = {variable.path: variable for variable in trained.load_network(prefix + name, workdir).weights}
+            for variable in network.weights:
+                if variable.path in found and found[variable.path].shape == variable.shape:
+                    variable.assign(found[variable.path].value)
+        self.averages.start(self.trainable_variables)
 
     def state(self) -> list[keras.Variable]:
         """Everything that a checkpoint must hold."""
@@ -58,8 +75,9 @@ class MatchingTrainer(keras.Model):
         replica = tf.distribute.get_replica_context()
         speakers = batch["speaker"]
         with tf.GradientTape() as tape:
-            voices = self.speech_encoder(batch["waveform"], training=True)
-            faces = self.face_encoder(batch["face"], training=True)
+            heard, seen = self.speech_encoder.pool(batch["waveform"]), self.face_encoder.body(batch["face"])
+            voices = self.speech_encoder.embed_features(self._dropped(heard, 0))
+            faces = self.face_encoder.embed_features(self._dropped(seen, 1))
             all_voices, all_faces, all_speakers = replicas.gather(voices, faces, speakers)
             count, total = tf.shape(voices)[0], tf.shape(all_voices)[0]
             own = replica.replica_id_in_sync_group * count + tf.range(count)
@@ -74,3 +92,12 @@ class MatchingTrainer(keras.Model):
             right = tf.equal(tf.gather(all_speakers, picked), speakers)
             scalars[name] = tf.reduce_sum(tf.cast(right, tf.float32)) / tf.cast(total, tf.float32)
         return tape.gradient(loss, self.trainable_variables), scalars
+
+    def _dropped(self, features: tf.Tensor, which: int) -> tf.Tensor:
+        """Features [B, D] without some, drawn anew for each step, replica and network, and the same after a resume."""
+        if not self.settings.dropout:
+            return features
+        replica = tf.distribute.get_replica_context()
+        step, own = (tf.cast(x, tf.int64) for x in (self.optimizer.iterations, replica.replica_id_in_sync_group))
+        seed = tf.stack([tf.constant(2 * self.seed + which, tf.int64), step * replica.num_replicas_in_sync + own])
+        return tf.nn.experimental.stateless_dropout(features, self.settings.dropout, seed)

@@ -19,6 +19,7 @@ from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 
 JUDGE_SEED_OFFSET = 1_000_003
+ENCODERS = ("speech_encoder", "face_encoder", "judge_speech_encoder", "judge_face_encoder")
 
 
 def claim(workdir: str, config: Config) -> None:
@@ -43,6 +44,9 @@ def train(config: Config, corpus: reader.Corpus, workdir: str) -> None:
     for stage in (config.matching, config.generation):
         corpus.require("train", stage.batch_size)
     keras.config.set_dtype_policy(config.precision)
+    if config.start_from:  # is it whole?
+        for name in ENCODERS:
+            trained.load_network(name, _origin(config))
     strategy = loop.choose_strategy()
     clips = validation.load(corpus, config)
     train_matching(config, corpus, workdir, strategy, clips)
@@ -100,11 +104,13 @@ def train_generation(
         figures.save_png(grid, os.path.join(workdir, "pictures", f"step-{step:06d}.png"))
         return grid
 
+    # Or the generator would learn to draw whatever is done to them.
+    faces_as_they_are = dataclasses.replace(config.data, colour_jitter=0.0, shift=0.0, zoom=0.0, erase=0.0)
     values = loop.Loop(
         strategy=strategy,
         trainer=trainer,
         corpus=corpus,
-        config=config,
+        config=dataclasses.replace(config, data=faces_as_they_are),
         batch_size=config.generation.batch_size,
         steps=config.generation.steps,
         folder=os.path.join(workdir, "generation"),
@@ -152,6 +158,8 @@ def _match(
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         trainer = MatchingTrainer(config, name=stage)
+        if config.start_from:
+            trainer.start_from(_origin(config), prefix)
     values = loop.Loop(
         strategy=strategy,
         trainer=trainer,
@@ -170,3 +178,8 @@ def _match(
             trained.save_weights(f"{prefix}{name}", network, workdir)
             values = values[count:]
         curves.save(workdir, stage)
+
+
+def _origin(config: Config) -> str:
+    """The work directory whose weights matching starts from."""
+    return trained.SHIPPED if config.start_from == "demo" else config.start_from

@@ -18,7 +18,9 @@ def policy():
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("name, precision", [("tiny", "mixed_bfloat16"), ("paper", "mixed_bfloat16")])
+@pytest.mark.parametrize(
+    "name, precision", [("tiny", "mixed_bfloat16"), ("people", "float32"), ("paper", "mixed_bfloat16")]
+)
 def test_a_preset_trains_and_is_exported(name, precision, policy, strategies, tmp_path):
     settings = config.override(
         config.preset(name), {"precision": precision, "matching.warmup_steps": 0, "generation.steps": 10}
