@@ -385,10 +385,12 @@ PRESETS = {
         start_from="demo",
         embedding_size=32,
         data=DataConfig(
-            face_size=64, window_seconds=2.0, colour_jitter=0.2, shift=0.06, zoom=0.1, erase=0.5, noise_db=-20.0
+            face_size=64, window_seconds=2.0, colour_jitter=0.2, shift=0.06, zoom=0.1, erase=0.3, noise_db=-20.0
         ),
-        matching=MatchingConfig(steps=300, warmup_steps=30, scale=10.0, weight_decay=0.05, dropout=0.4, ema_decay=0.99),
-        loop=LoopConfig(validate_every=25),
+        matching=MatchingConfig(
+            steps=400, warmup_steps=30, scale=10.0, weight_decay=0.05, dropout=0.15, ema_decay=0.99
+        ),
+        loop=LoopConfig(validate_every=50),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(
