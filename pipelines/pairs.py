@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from pipelines import faces, photograph
+from pipelines import faces, follow, photograph
 from pipelines.extract import Settings
 from pipelines.reasons import Drop, Reason
 from pipelines.sources import Item
@@ -24,7 +24,6 @@ from s2f_tf.data import audio, clip
 
 _SILENCE = 1e-3  # a sound that never gets louder than this share of full scale (-60 dB) holds no voice
 _LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
-_RIVAL = 0.5  # of the area of the largest face: where another has so much, nobody says whose voice it is
 _BLANK = 8  # of 256 levels: a picture that spans no more shows nothing
 
 
@@ -71,14 +70,11 @@ def _face(path: str, settings: Settings, detector: faces.Detector | None) -> np.
         return Reason.BLANK
     if not settings.align:
         return _middle(picture, settings.face_size)
-    found = detector.find([picture])[0]
-    if not found:
-        return Reason.NO_FACE
-    areas = [face.box[2] * face.box[3] for face in found]
-    if len(found) > 1 and areas[1] >= _RIVAL * areas[0]:
-        return Reason.SEVERAL_FACES
+    followed = follow.follow(detector.find([picture]), None, max(picture.shape[:2]))
+    if isinstance(followed, Reason):
+        return followed
     # Turned as it may be: of a video there are other pictures, of a still there is none.
-    return faces.crop(picture, found[0], settings.face_size, most_turned=np.inf)
+    return faces.crop(picture, followed[0], settings.face_size, most_turned=np.inf)
 
 
 def _middle(picture: np.ndarray, size: int) -> np.ndarray | Reason:
