@@ -21,7 +21,7 @@ from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import clip, reader
 from s2f_tf.evaluation import copies, distribution, generation, matching
 from s2f_tf.evaluation.run import Run, embed, graph
-from s2f_tf.evaluation.statistics import Figure, figure
+from s2f_tf.evaluation.statistics import Figure, Resampling, figure
 from s2f_tf.models import trained
 from s2f_tf.training import loop, stages, validation
 
@@ -168,14 +168,22 @@ def _measure_generation(corpus: reader.Corpus, workdir: str) -> dict[str, Figure
     scored = generation.judge(seen.judge_voices, seen.judge_faces, judged, seen.speakers)["voice_to_generated"]
     training = reader.faces(corpus, "train", run.config.data.face_size)
     near = [copies.nearest(faces, training).distance for faces in (drawn, seen.first)]
-    ratio = float(np.median(near[0]) / np.median(near[1]))
+    resampling = Resampling(seen.speakers)
+    medians = [_medians(distances, resampling.weights[:, resampling.group]) for distances in near]
     kid = distribution.compare(seen.judge_features, features, seen.speakers)["kid_judge"]["generated"]
     return {
         "judge, 2-way": scored["accuracy_k2"],
         "judge, 10-way": scored["accuracy_k10"],
-        "distance to the nearest training face, drawn / real": figure(np.full(1001, ratio)),
+        "distance to the nearest training face, drawn / real": figure(medians[0] / medians[1]),
         "KID": kid,
     }
+
+
+def _medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The median of [N] values under each row of weights, [R, N]: [R]."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[:, order], axis=1)
+    return values[order][(below >= below[:, -1:] / 2).argmax(axis=1)]
 
 
 def _ridge(corpus: reader.Corpus, config: Config) -> dict[str, Figure]:

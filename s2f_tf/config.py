@@ -70,7 +70,6 @@ class DataConfig:
         0.05, "largest change of a face's brightness, contrast and saturation", low=0.0, high=0.9
     )
     shift: float = setting(0.03, "largest shift of a face, as a share of its size", low=0.0, high=0.25)
-    zoom: float = setting(0.0, "largest change of a face's size, as a share of it", low=0.0, high=0.5, absent=0.0)
     erase: float = setting(
         0.0, "longest side of a rectangle painted over a face, as a share of its size", low=0.0, high=0.9, absent=0.0
     )
@@ -132,9 +131,6 @@ class MatchingConfig:
     warmup_steps: int = setting(50, "steps over which the learning rate rises", low=0)
     scale: float = setting(16.0, "the matching softmax multiplies the cosine of two embeddings by this", low=0.1)
     weight_decay: float = setting(1e-4, "decoupled weight decay", low=0.0, high=1.0)
-    dropout: float = setting(
-        0.0, "share of both encoders' features that a step leaves out", low=0.0, high=0.9, absent=0.0
-    )
     ema_decay: float = setting(
         0.98, "decay of the moving average of the weights, which is what is kept", low=0.0, high=0.9999, absent=0.0
     )
@@ -383,13 +379,10 @@ PRESETS = {
     "people": Config(
         preset="people",
         start_from="demo",
-        embedding_size=32,
-        data=DataConfig(
-            face_size=64, window_seconds=2.0, colour_jitter=0.2, shift=0.06, zoom=0.1, erase=0.3, noise_db=-20.0
-        ),
-        matching=MatchingConfig(
-            steps=400, warmup_steps=30, scale=10.0, weight_decay=0.05, dropout=0.15, ema_decay=0.99
-        ),
+        embedding_size=8,
+        data=DataConfig(face_size=64, window_seconds=2.0, colour_jitter=0.1, erase=0.5),
+        matching=MatchingConfig(steps=400, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
+        generation=GenerationConfig(steps=1200, matching=1.5),  # as strong as that of `demo`, given the smaller scale
         loop=LoopConfig(validate_every=50),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.

@@ -1,5 +1,7 @@
 """Graph ops on faces: decoding and augmentation."""
 
+import math
+
 import tensorflow as tf
 
 from s2f_tf.config import DataConfig
@@ -43,22 +45,25 @@ def decode_face_bytes(jpeg_bytes: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def augment_face(face: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tensor:
-    """A face that the same voice could have: mirrored, in other light, a little off centre, nearer, partly hidden.
+    """A face that the same voice could have: mirrored, in other light, a little off centre, partly hidden.
 
     Args:
         face: float32 [H, W, 3] in [-1, 1].
         seed: int [2]; the same seed gives the same face.
-        data: its `flip`, `colour_jitter`, `shift`, `zoom` and `erase` (Zhong et al. 2020) say how much.
+        data: its `flip`, `colour_jitter`, `shift` and `erase` (Zhong et al. 2020) say how much.
 
     Returns:
         float32 [H, W, 3] in [-1, 1].
     """
     size = face.shape[0]
-    draws = tf.random.stateless_uniform([14], seed, minval=-1.0, maxval=1.0)
+    draws = tf.random.stateless_uniform([13], seed, minval=-1.0, maxval=1.0)
     if data.flip:
         face = tf.cond(draws[0] < 0.0, lambda: tf.reverse(face, axis=[1]), lambda: face)
-    if data.shift or data.zoom:
-        face = _move(face, tf.round(draws[1:3] * data.shift * size), tf.exp(draws[6] * data.zoom))
+    margin = math.ceil(data.shift * size)
+    if margin:
+        corner = tf.cast(tf.round(draws[1:3] * data.shift * size), tf.int32) + margin
+        padded = tf.pad(face, [[margin, margin], [margin, margin], [0, 0]], mode="REFLECT")
+        face = tf.slice(padded, tf.concat([corner, [0]], axis=0), [size, size, 3])
     if data.colour_jitter:
         brightness, contrast, saturation = tf.unstack(draws[3:6] * data.colour_jitter)
         grey = tf.reduce_mean(face, axis=-1, keepdims=True)
@@ -66,31 +71,13 @@ def augment_face(face: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tenso
         face = grey + (1.0 + saturation) * (face - grey)
         face = middle + (1.0 + contrast) * (face - middle) + 2.0 * brightness
     if data.erase:
-        share = 0.5 + 0.5 * draws[7:11]
+        share = 0.5 + 0.5 * draws[6:10]
         height, width = data.erase * share[0] * size, data.erase * share[1] * size
         top, left = share[2] * (size - height), share[3] * (size - width)
         place = tf.range(float(size))
         rows, columns = ((place >= start) & (place < start + long) for start, long in ((top, height), (left, width)))
-        face = tf.where((rows[:, None] & columns[None, :])[:, :, None], 0.5 * draws[11:14], face)
+        face = tf.where((rows[:, None] & columns[None, :])[:, :, None], 0.5 * draws[10:13], face)
     return tf.clip_by_value(face, -1.0, 1.0)
-
-
-def _move(face: tf.Tensor, shift: tf.Tensor, zoom: tf.Tensor) -> tf.Tensor:
-    """A face [H, W, 3] shifted by [2] pixels, and enlarged around its middle; what lies beyond its edge is mirrored."""
-    size = face.shape[0]
-    shrink = 1.0 / zoom
-    middle = (size - 1) / 2
-    down, right = tf.unstack(middle - shrink * middle + shift)
-    transform = tf.stack([shrink, 0.0, right, 0.0, shrink, down, 0.0, 0.0])[None]
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=face[None],
-        transforms=transform,
-        output_shape=[size, size],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
-    )
-    return moved[0]
 
 
 def _png_sides(encoded: tf.Tensor) -> tf.Tensor:

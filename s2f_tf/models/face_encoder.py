@@ -1,5 +1,7 @@
 """F, the face encoder: an image to an embedding; its body is also the discriminator's."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -39,9 +41,9 @@ class FaceBody(keras.layers.Layer):
                 block.build((None, size, size, width))
                 self.blocks.append(block)
             before = width
-        self.flat = size * size * before
+        self.final_shape = (size, size, before)
         self.features = keras.layers.Dense(before, kernel_initializer="he_normal", name="features")
-        self.features.build((None, self.flat))
+        self.features.build((None, math.prod(self.final_shape)))
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """The features, [B, D]."""
@@ -50,7 +52,7 @@ class FaceBody(keras.layers.Layer):
             x = entry(layers.leaky_relu(x))
             for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
                 x = block(x)
-        return layers.leaky_relu(self.features(ops.reshape(layers.leaky_relu(x), (-1, self.flat))))
+        return layers.leaky_relu(self.features(ops.reshape(layers.leaky_relu(x), (-1, math.prod(self.final_shape)))))
 
 
 class FaceEncoder(keras.Model):

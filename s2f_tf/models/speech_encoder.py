@@ -50,10 +50,6 @@ class SpeechEncoder(keras.Model):
 
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""
-        return self.embed_features(self.pool(waveform))
-
-    def pool(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
-        """Mean and spread over time of what each stage of blocks makes of a waveform: [B, S] to features [B, D]."""
         x = ops.cast(waveform, keras.config.floatx())
         x = x - ops.mean(x, axis=1, keepdims=True)
         x = x * ops.rsqrt(ops.mean(ops.square(x), axis=1, keepdims=True) + 1e-8)
@@ -67,11 +63,7 @@ class SpeechEncoder(keras.Model):
             mean = ops.mean(h, axis=1)
             spread = ops.sqrt(ops.mean(ops.square(h - mean[:, None, :]), axis=1) + 1e-6)
             pooled += [mean, spread]
-        return ops.concatenate(pooled, axis=-1)
-
-    def embed_features(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """The embedding of what was pooled over time: [B, D] to float32 [B, E], of unit length."""
-        return layers.unit_length(self.head(features))
+        return layers.unit_length(self.head(ops.concatenate(pooled, axis=-1)))
 
 
 class Filterbank(keras.layers.Layer):

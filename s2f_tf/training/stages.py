@@ -105,7 +105,7 @@ def train_generation(
         return grid
 
     # Or the generator would learn to draw whatever is done to them.
-    faces_as_they_are = dataclasses.replace(config.data, colour_jitter=0.0, shift=0.0, zoom=0.0, erase=0.0)
+    faces_as_they_are = dataclasses.replace(config.data, colour_jitter=0.0, shift=0.0, erase=0.0)
     values = loop.Loop(
         strategy=strategy,
         trainer=trainer,

