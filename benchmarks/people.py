@@ -2,7 +2,7 @@
 
 The speakers of a corpus of clips, as `pipelines.prepare` leaves it, are divided anew into folds. For each fold, the
 others are trained on with `--preset` (a tenth of them are the validation split), and every clip of the fold is matched.
-It may take hours, and goes on where it was stopped.
+Every setting has a flag, as in training. It may take hours, and goes on where it was stopped.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from s2f_tf import command
+from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import clip, reader
@@ -29,7 +29,7 @@ _CORPUS = flags.DEFINE_string("corpus", None, "folder of clips", required=True)
 _OUTPUT = flags.DEFINE_string("output", "runs/people", "folder for the folds, their runs and their figures")
 _PRESET = flags.DEFINE_string("preset", "people", f"settings: {', '.join(sorted(configuration.PRESETS))}")
 _FOLDS = flags.DEFINE_integer("folds", 4, "how many parts the speakers are divided into", lower_bound=2)
-_SEEDS = flags.DEFINE_multi_integer("seed", [0], "seeds of training: each fold is trained on with each")
+_SEEDS = flags.DEFINE_integer("seeds", 1, "how often each fold is trained on, from --seed upwards", lower_bound=1)
 _SPEAKERS = flags.DEFINE_multi_integer(
     "speakers", [0], "the most speakers to train on, several for a learning curve; 0 is all", lower_bound=0
 )
@@ -41,7 +41,7 @@ _RIDGE_SIZE = 16  # pixels a side of the faces that ridge regression draws
 
 def main() -> None:
     """Prints a table, a row for each number of speakers."""
-    base = configuration.preset(_PRESET.value)
+    base = setting_flags.override(_PRESET.value)
     corpus = reader.Corpus(_CORPUS.value)
     columns: list[str] = []
     for speakers in _SPEAKERS.value:
@@ -51,9 +51,10 @@ def main() -> None:
             _write_fold(corpus, base, fold, speakers, folder)
             part = reader.Corpus(folder)
             measured = [_cached(os.path.join(folder, "ridge.json"), lambda part=part: _ridge(part, base))]
-            for seed in _SEEDS.value:
+            for seed in range(base.seed, base.seed + _SEEDS.value):
                 config = configuration.override(base, {"seed": seed})
                 run = os.path.join(folder, f"{_PRESET.value}-{seed}")
+                stages.claim(run, config)
                 what = "generation" if _GENERATION.value else "matching"
                 measured.append(
                     _cached(
@@ -132,7 +133,6 @@ def _train_and_measure(corpus: reader.Corpus, config: Config, workdir: str) -> d
     if _GENERATION.value:
         stages.train(config, corpus, workdir)
         return _measure_matching(corpus, config, workdir) | _measure_generation(corpus, workdir)
-    stages.claim(workdir, config)
     held_out = validation.load(corpus, config)
     stages.train_matching(config, corpus, workdir, loop.choose_strategy(), held_out)
     return _measure_matching(corpus, config, workdir)
@@ -223,4 +223,5 @@ def _unit(x: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    setting_flags.define()
     command.run(main)

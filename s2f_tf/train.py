@@ -5,13 +5,11 @@ in any way, goes on when the same command is typed again.
 """
 
 import os
-import typing
 
 from absl import flags
 
-from s2f_tf import command
+from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
-from s2f_tf.config import Config
 from s2f_tf.data import reader, synthetic
 from s2f_tf.training import stages
 
@@ -20,40 +18,9 @@ _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "folder for weights, chec
 _CORPUS = flags.DEFINE_string("corpus", None, "folder of clips; none makes synthetic speakers in <workdir>/corpus")
 
 
-def _define_settings() -> None:
-    """A flag for every setting, by its dotted name, which overrides the preset's value."""
-    for name, field in configuration.settings(Config).items():
-        kind = typing.get_origin(field.type) or field.type
-        define = {
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            bool: flags.DEFINE_boolean,
-            str: flags.DEFINE_string,
-            tuple: flags.DEFINE_list,
-        }[kind]
-        define(name, None, field.metadata["doc"])
-
-
-def _config() -> Config:
-    """The preset with what the flags override."""
-    values = {}
-    for name in configuration.settings(Config):
-        value = flags.FLAGS[name].value
-        if value is not None:
-            values[name] = _whole_numbers(name, value) if isinstance(value, list) else value
-    return configuration.override(configuration.preset(_PRESET.value), values)
-
-
-def _whole_numbers(name: str, items: list[str]) -> tuple[int, ...]:
-    try:
-        return tuple(int(item) for item in items)
-    except ValueError:
-        raise configuration.ConfigError(f"{name} must be whole numbers with commas, not '{','.join(items)}'") from None
-
-
 def main() -> None:
     """Trains, or goes on training, what the flags ask for."""
-    config = _config()
+    config = setting_flags.override(_PRESET.value)
     stages.claim(_WORKDIR.value, config)
     folder = _CORPUS.value
     if folder is None and os.environ.get("TF_CONFIG"):
@@ -67,7 +34,7 @@ def main() -> None:
 
 def run() -> None:
     """The console script."""
-    _define_settings()
+    setting_flags.define()
     command.run(main)
 
 

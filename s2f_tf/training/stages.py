@@ -32,7 +32,7 @@ def claim(workdir: str, config: Config) -> None:
         listed = "; ".join(
             f"{name} is {there!r} there and {here!r} here" for name, (there, here) in differences.items()
         )
-        raise ConfigError(f"{workdir} holds a run with another config: {listed}. Choose another --workdir.")
+        raise ConfigError(f"{workdir} holds a run with another config: {listed}. Choose another folder.")
 
 
 def train(config: Config, corpus: reader.Corpus, workdir: str) -> None:
