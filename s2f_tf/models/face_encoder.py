@@ -1,7 +1,5 @@
 """F, the face encoder: an image to an embedding; its body is also the discriminator's."""
 
-import math
-
 import keras
 from keras import ops
 
@@ -41,9 +39,9 @@ class FaceBody(keras.layers.Layer):
                 block.build((None, size, size, width))
                 self.blocks.append(block)
             before = width
-        self.final_shape = (size, size, before)
+        self.flat = size * size * before
         self.features = keras.layers.Dense(before, kernel_initializer="he_normal", name="features")
-        self.features.build((None, math.prod(self.final_shape)))
+        self.features.build((None, self.flat))
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """The features, [B, D]."""
@@ -52,7 +50,7 @@ class FaceBody(keras.layers.Layer):
             x = entry(layers.leaky_relu(x))
             for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
                 x = block(x)
-        return layers.leaky_relu(self.features(ops.reshape(layers.leaky_relu(x), (-1, math.prod(self.final_shape)))))
+        return layers.leaky_relu(self.features(ops.reshape(layers.leaky_relu(x), (-1, self.flat))))
 
 
 class FaceEncoder(keras.Model):

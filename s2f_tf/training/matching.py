@@ -42,9 +42,6 @@ class MatchingTrainer(keras.Model):
     def start_from(self, workdir: str, prefix: str = "") -> None:
         """Takes from the encoders of another run every weight that has a place, by its name and shape, in these.
 
-        The weights with which F sees where something is in a face are stretched to the size of these faces: without
-        them, five points of 2-way accuracy were lost on people (`docs/people.md`).
-
         Args:
             workdir: of the other run.
             prefix: `judge_` for those of its judge, so that a judge stays a stranger to what it judges.
@@ -52,14 +49,10 @@ class MatchingTrainer(keras.Model):
         Raises `WeightsError` and `ConfigError`.
         """
         for name, network in (("speech_encoder", self.speech_encoder), ("face_encoder", self.face_encoder)):
-            other = trained.load_network(prefix + name, workdir)
-            found = {variable.path: variable.value for variable in other.weights}
-            if network is self.face_encoder and network.body.final_shape[-1] == other.body.final_shape[-1]:
-                kernel = other.body.features.kernel
-                found[kernel.path] = _stretched(kernel.value, other.body.final_shape, network.body.final_shape)
+            found = {variable.path: variable for variable in trained.load_network(prefix + name, workdir).weights}
             for variable in network.weights:
                 if variable.path in found and found[variable.path].shape == variable.shape:
-                    variable.assign(found[variable.path])
+                    variable.assign(found[variable.path].value)
         self.averages.start(self.trainable_variables)
 
     def state(self) -> list[keras.Variable]:
@@ -97,11 +90,3 @@ class MatchingTrainer(keras.Model):
             right = tf.equal(tf.gather(all_speakers, picked), speakers)
             scalars[name] = tf.reduce_sum(tf.cast(right, tf.float32)) / tf.cast(total, tf.float32)
         return tape.gradient(loss, self.trainable_variables), scalars
-
-
-def _stretched(kernel: tf.Tensor, before: tuple[int, int, int], after: tuple[int, int, int]) -> tf.Tensor:
-    """The kernel [H W C, D] of a dense layer over maps [H, W, C], for maps of another size that show the same."""
-    height, width, channels = before
-    places = tf.reshape(kernel, [1, height, width, -1])
-    stretched = tf.image.resize(places, after[:2]) * (height * width / (after[0] * after[1]))
-    return tf.reshape(stretched, [after[0] * after[1] * channels, -1])
