@@ -11,9 +11,9 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
-from s2f_tf import config
+from s2f_tf import config, saved_model
 from s2f_tf.config import SAMPLE_RATE
-from s2f_tf.data import face, synthetic
+from s2f_tf.data import audio, face, synthetic
 from s2f_tf.evaluation import generation, matching
 from s2f_tf.latent import z_from_seed
 from s2f_tf.models import trained
@@ -68,6 +68,20 @@ def test_the_judge_picks_the_faces_drawn_from_their_voices(embed, strangers, set
     figures = generation.judge(judge_voices, judge_faces, judge(drawn).numpy(), names)
     for direction in ("voice_to_generated", "generated_to_face"):
         assert figures[direction]["accuracy_k10"].value > 0.6, direction
+
+
+def test_match_ranks_the_face_of_a_voice_above_another(strangers, tmp_path):
+    match = tf.saved_model.load(saved_model.export(trained.SHIPPED, str(tmp_path))).signatures["match"]
+    right = []
+    for own, other in zip(strangers[:15], strangers[15:30], strict=True):
+        voice = tf.constant(audio.encode_wav(own.waveform))
+        there, back = (
+            match(wav_bytes=voice, jpeg_bytes=tf.constant(faces))["probability"]
+            for faces in ([own.faces[0], other.faces[0]], [other.faces[0], own.faces[0]])
+        )
+        np.testing.assert_allclose(there, back[::-1], atol=1e-5)  # wherever it stands
+        right.append(there[0] > 0.5)
+    assert np.mean(right) > 0.9
 
 
 def test_generate_needs_no_work_directory(strangers, settings, tmp_path):
