@@ -381,7 +381,7 @@ PRESETS = {
         embedding_size=8,
         data=DataConfig(face_size=64, window_seconds=2.0, colour_jitter=0.1, erase=0.5),
         matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
-        generation=GenerationConfig(steps=1200, matching=1.5),  # as strong as that of `demo`, given the smaller scale
+        generation=GenerationConfig(steps=2400, matching=1.5),  # as strong as that of `demo`, given the smaller scale
         loop=LoopConfig(validate_every=50),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.

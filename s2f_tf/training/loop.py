@@ -58,8 +58,8 @@ class Loop:
     `tensorboard/`. A step depends on nothing but the state and the step's number, so a run that was interrupted in any
     way and started again ends with the weights of one that was not.
 
-    With a validation split, what the stage leaves is not what it ends with but what did best on that split: it is
-    part of the checkpoint, and the log says which step it is of.
+    Where validation gives a score, what the stage leaves is not what it ends with but what scored best: it is part of
+    the checkpoint, and the log says which step it is of.
 
     Args:
         strategy: what the trainer was made under.
@@ -73,7 +73,8 @@ class Loop:
         folder: where the stage's files go.
         picture: called with the step each `loop.picture_every` steps and at the end; returns uint8 [H, W, 3].
         validate: called with the values of `trainer.result()` each `loop.validate_every` steps and at the end, by the
-            chief alone; returns a score, of which the highest is best, and scalars for the log.
+            chief alone; returns a score, of which the highest is best, and scalars for the log. Where the score is
+            None, the last weights are left.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Loop:
         steps: int,
         folder: str,
         picture: Callable[[int], np.ndarray] | None = None,
-        validate: Callable[[list[np.ndarray]], tuple[float, dict[str, float]]] | None = None,
+        validate: Callable[[list[np.ndarray]], tuple[float | None, dict[str, float]]] | None = None,
     ) -> None:
         if batch_size % strategy.num_replicas_in_sync:
             raise ConfigError(
@@ -193,12 +194,15 @@ class Loop:
     def _validate(self, step: int) -> dict[str, float]:
         """What the validation split says of this step, and which step is the best so far; that one is kept."""
         score, scalars = self.validate([variable.numpy() for variable in self.trainer.result()])
+        measured = {f"validation_{name}": value for name, value in scalars.items()}
+        if score is None:
+            return measured
         if score > float(self.best_score):
             self.best_score.assign(score)
             self.best_step.assign(step)
             for kept, variable in zip(self.best, self.trainer.result(), strict=True):
                 kept.assign(variable.value)
-        return {f"validation_{name}": value for name, value in scalars.items()} | {"best_step": int(self.best_step)}
+        return measured | {"best_step": int(self.best_step)}
 
     def _result(self) -> list[np.ndarray]:
         if not int(self.best_step):

@@ -84,8 +84,8 @@ class MatchingValidation:
 class GenerationValidation:
     """Measures G by one face drawn from each voice: which voice F picks for it, and how near real faces they are.
 
-    The score is the Fréchet distance to real faces in F's feature space, negated. The judge, if there is one, is
-    listened to and chooses nothing.
+    There is no score: the last weights are left. The Fréchet distance, in F's feature space, was lowest at step 150 of
+    1200 on people, where G drew coloured noise of which F makes nothing, and the faces of step 1200 were the best.
     """
 
     def __init__(self, config: Config, clips: HeldOutClips, workdir: str, *, judged: bool) -> None:
@@ -104,14 +104,14 @@ class GenerationValidation:
                 self.features = graph(face_encoder.body, face_shape)
         self.real_features = self.features(clips.faces)
 
-    def __call__(self, values: Sequence[np.ndarray]) -> tuple[float, dict[str, float]]:
+    def __call__(self, values: Sequence[np.ndarray]) -> tuple[None, dict[str, float]]:
         """Measures the weights of G."""
         _assign(self.generator.trainable_variables, values)
         drawn = self.draw(self.z, self.viewers[""][0])
         scalars = {"frechet": distribution.frechet(self.real_features, self.features(drawn))}
         for prefix, (voices, see) in self.viewers.items():
             scalars |= _accuracies(f"{prefix}voice_to_drawn", voices, see(drawn), self.clips.speakers)
-        return -scalars["frechet"], scalars
+        return None, scalars
 
 
 def _accuracies(name: str, queries: np.ndarray, gallery: np.ndarray, speakers: np.ndarray) -> dict[str, float]:
