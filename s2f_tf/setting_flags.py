@@ -12,14 +12,14 @@ def define() -> None:
     """Defines them, by the settings' dotted names."""
     for name, field in configuration.settings(Config).items():
         kind = typing.get_origin(field.type) or field.type
-        define = {
+        define_one = {
             int: flags.DEFINE_integer,
             float: flags.DEFINE_float,
             bool: flags.DEFINE_boolean,
             str: flags.DEFINE_string,
             tuple: flags.DEFINE_list,
         }[kind]
-        define(name, None, field.metadata["doc"])
+        define_one(name, None, field.metadata["doc"])
 
 
 def override(preset: str) -> Config:
