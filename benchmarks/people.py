@@ -19,6 +19,7 @@ from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import clip, reader
+from s2f_tf.errors import UserError
 from s2f_tf.evaluation import copies, distribution, generation, matching
 from s2f_tf.evaluation.run import Run, embed, graph
 from s2f_tf.evaluation.statistics import Figure, Resampling, figure
@@ -93,8 +94,15 @@ def _cached(path: str, measure: Callable[[], dict[str, Figure]]) -> dict[str, Fi
 
 
 def _write_fold(corpus: reader.Corpus, config: Config, fold: int, speakers: int, folder: str) -> None:
-    """The corpus once more, with the speakers of a fold as its test split, and some of the others to train on."""
+    """The corpus once more, with the speakers of a fold as its test split, and some of the others to train on.
+
+    Raises `UserError` where `folder` holds a fold of another corpus.
+    """
+    origin = hashlib.sha256(json.dumps(corpus.description, sort_keys=True).encode()).hexdigest()[:16]
+    made_by = f"benchmarks.people, fold {fold} of {_FOLDS.value} of {origin}"
     if os.path.exists(os.path.join(folder, "corpus.json")):
+        if reader.Corpus(folder).description["made_by"] != made_by:
+            raise UserError(f"{folder} is a fold of another corpus than {corpus.folder}: choose another --output")
         return
     os.makedirs(folder, exist_ok=True)
     shards = [path for split in ("train", "validation", "test") for path in clip.shards(corpus.folder, split)]
@@ -111,7 +119,7 @@ def _write_fold(corpus: reader.Corpus, config: Config, fold: int, speakers: int,
         chosen = (found for found in _clips(shards) if found.speaker in names)
         counts[split] = clip.write_shard(folder, split, 0, 1, chosen, corpus.description["audio_format"])
     description = corpus.description | {
-        "made_by": f"benchmarks.people, fold {fold} of {_FOLDS.value}",
+        "made_by": made_by,
         "clips": counts,
         "speakers": {split: len(names) for split, names in members.items()},
     }

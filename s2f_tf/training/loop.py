@@ -58,8 +58,8 @@ class Loop:
     `tensorboard/`. A step depends on nothing but the state and the step's number, so a run that was interrupted in any
     way and started again ends with the weights of one that was not.
 
-    Where validation gives a score, what the stage leaves is not what it ends with but what scored best: it is part of
-    the checkpoint, and the log says which step it is of.
+    With `best_by` what the stage leaves is not what it ends with but what did best on the validation split: it is part
+    of the checkpoint, and the log says which step it is of.
 
     Args:
         strategy: what the trainer was made under.
@@ -73,8 +73,8 @@ class Loop:
         folder: where the stage's files go.
         picture: called with the step each `loop.picture_every` steps and at the end; returns uint8 [H, W, 3].
         validate: called with the values of `trainer.result()` each `loop.validate_every` steps and at the end, by the
-            chief alone; returns a score, of which the highest is best, and scalars for the log. Where the score is
-            None, the last weights are left.
+            chief alone; returns scalars for the log.
+        best_by: which of those scalars is highest for the best weights; None leaves the last.
     """
 
     def __init__(
@@ -88,7 +88,8 @@ class Loop:
         steps: int,
         folder: str,
         picture: Callable[[int], np.ndarray] | None = None,
-        validate: Callable[[list[np.ndarray]], tuple[float | None, dict[str, float]]] | None = None,
+        validate: Callable[[list[np.ndarray]], dict[str, float]] | None = None,
+        best_by: str | None = None,
     ) -> None:
         if batch_size % strategy.num_replicas_in_sync:
             raise ConfigError(
@@ -97,7 +98,7 @@ class Loop:
             )
         self.strategy, self.trainer, self.corpus, self.config = strategy, trainer, corpus, config
         self.batch_size, self.steps, self.folder, self.picture = batch_size, steps, folder, picture
-        self.validate = validate
+        self.validate, self.best_by = validate, best_by
         self.worker, self.workers = place(strategy)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.position = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -106,9 +107,7 @@ class Loop:
         assert len(state) == len(trainer.state()), "two variables of one name"
         self.best_step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_score = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
-        self.best = (
-            [tf.Variable(variable.numpy(), trainable=False) for variable in trainer.result()] if validate else []
-        )
+        self.best = [tf.Variable(variable.numpy(), trainable=False) for variable in trainer.result()] if best_by else []
         self.checkpoint = tf.train.Checkpoint(
             step=self.step,
             position=self.position,
@@ -193,12 +192,12 @@ class Loop:
 
     def _validate(self, step: int) -> dict[str, float]:
         """What the validation split says of this step, and which step is the best so far; that one is kept."""
-        score, scalars = self.validate([variable.numpy() for variable in self.trainer.result()])
+        scalars = self.validate([variable.numpy() for variable in self.trainer.result()])
         measured = {f"validation_{name}": value for name, value in scalars.items()}
-        if score is None:
+        if not self.best_by:
             return measured
-        if score > float(self.best_score):
-            self.best_score.assign(score)
+        if scalars[self.best_by] > float(self.best_score):
+            self.best_score.assign(scalars[self.best_by])
             self.best_step.assign(step)
             for kept, variable in zip(self.best, self.trainer.result(), strict=True):
                 kept.assign(variable.value)

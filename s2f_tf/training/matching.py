@@ -42,6 +42,8 @@ class MatchingTrainer(keras.Model):
     def start_from(self, workdir: str, prefix: str = "") -> None:
         """Takes from the encoders of another run every weight that has a place, by its name and shape, in these.
 
+        The others begin afresh, which is said: with another size of face that is all that F knows of where things are.
+
         Args:
             workdir: of the other run.
             prefix: `judge_` for those of its judge, so that a judge stays a stranger to what it judges.
@@ -53,6 +55,8 @@ class MatchingTrainer(keras.Model):
             for variable in network.weights:
                 if variable.path in found and found[variable.path].shape == variable.shape:
                     variable.assign(found[variable.path].value)
+                else:
+                    print(f"{self.name}: {variable.path} begins afresh: {workdir} has none of its shape", flush=True)
         self.averages.start(self.trainable_variables)
 
     def state(self) -> list[keras.Variable]:

@@ -169,6 +169,7 @@ def _match(
         steps=config.matching.steps,
         folder=os.path.join(workdir, stage),
         validate=validation.MatchingValidation(config, clips) if clips else None,
+        best_by="k2" if clips else None,
     ).run()
     if loop.place(strategy)[0] == 0:
         for name in ("speech_encoder", "face_encoder"):  # in the order of `MatchingTrainer.result`

@@ -49,7 +49,7 @@ def load(corpus: reader.Corpus, config: Config) -> HeldOutClips | None:
 
 
 class MatchingValidation:
-    """Measures S and F by whole utterances and first faces. The score is the 2-way accuracy, over both directions."""
+    """Measures S and F by whole utterances and first faces."""
 
     def __init__(self, config: Config, clips: HeldOutClips) -> None:
         self.settings, self.clips = config.matching, clips
@@ -57,15 +57,15 @@ class MatchingValidation:
         self.hear = graph(self.encoders[0], [None])
         self.see = graph(self.encoders[1], clips.faces.shape[1:])
 
-    def __call__(self, values: Sequence[np.ndarray]) -> tuple[float, dict[str, float]]:
-        """Measures the weights of S and, behind them, those of F."""
+    def __call__(self, values: Sequence[np.ndarray]) -> dict[str, float]:
+        """Measures the weights of S and, behind them, those of F. `k2` is the 2-way accuracy over both directions."""
         _assign([v for encoder in self.encoders for v in encoder.trainable_variables], values)
         voices = np.concatenate([self.hear(waveform[None]) for waveform in self.clips.waveforms])
         faces = self.see(self.clips.faces)
         scalars = {"loss": self._loss(voices, faces)}
         scalars |= _accuracies("voice_to_face", voices, faces, self.clips.speakers)
         scalars |= _accuracies("face_to_voice", faces, voices, self.clips.speakers)
-        return (scalars["voice_to_face_k2"] + scalars["face_to_voice_k2"]) / 2, scalars
+        return scalars | {"k2": (scalars["voice_to_face_k2"] + scalars["face_to_voice_k2"]) / 2}
 
     def _loss(self, voices: np.ndarray, faces: np.ndarray) -> float:
         """The training loss, with galleries as large as a batch if there are so many clips."""
@@ -84,8 +84,8 @@ class MatchingValidation:
 class GenerationValidation:
     """Measures G by one face drawn from each voice: which voice F picks for it, and how near real faces they are.
 
-    There is no score: the last weights are left. The Fréchet distance, in F's feature space, was lowest at step 150 of
-    1200 on people, where G drew coloured noise of which F makes nothing, and the faces of step 1200 were the best.
+    None of it may choose the weights: the Fréchet distance, in F's feature space, was lowest at step 150 of 1200 on
+    people, where G drew coloured noise of which F makes nothing, and the faces of step 1200 were the best.
     """
 
     def __init__(self, config: Config, clips: HeldOutClips, workdir: str, *, judged: bool) -> None:
@@ -104,14 +104,14 @@ class GenerationValidation:
                 self.features = graph(face_encoder.body, face_shape)
         self.real_features = self.features(clips.faces)
 
-    def __call__(self, values: Sequence[np.ndarray]) -> tuple[None, dict[str, float]]:
+    def __call__(self, values: Sequence[np.ndarray]) -> dict[str, float]:
         """Measures the weights of G."""
         _assign(self.generator.trainable_variables, values)
         drawn = self.draw(self.z, self.viewers[""][0])
         scalars = {"frechet": distribution.frechet(self.real_features, self.features(drawn))}
         for prefix, (voices, see) in self.viewers.items():
             scalars |= _accuracies(f"{prefix}voice_to_drawn", voices, see(drawn), self.clips.speakers)
-        return None, scalars
+        return scalars
 
 
 def _accuracies(name: str, queries: np.ndarray, gallery: np.ndarray, speakers: np.ndarray) -> dict[str, float]:

@@ -31,6 +31,7 @@ def make_loop(tiny, tiny_corpus, strategies, tmp_path):
             steps=steps,
             folder=str(folder),
             validate=MatchingValidation(changed, load(reader.Corpus(corpus), changed)) if validated else None,
+            best_by="k2" if validated else None,
         )
 
     return make
@@ -92,9 +93,9 @@ def test_the_best_on_validation_is_kept_and_not_the_last(make_loop, misleading_c
         validated=True,
         **{"loop.validate_every": 5, "matching.learning_rate": 0.01, "matching.steps": 60},
     )
-    kept, _ = stage.validate(stage.run())
+    kept = stage.validate(stage.run())["k2"]
     looks = {line["step"]: line for line in log(stage) if "validation_loss" in line}
-    scores = {s: (x["validation_voice_to_face_k2"] + x["validation_face_to_voice_k2"]) / 2 for s, x in looks.items()}
+    scores = {step: line["validation_k2"] for step, line in looks.items()}
     best = max(scores, key=scores.get)
     assert sorted(scores) == list(range(5, 61, 5))
     assert looks[60]["best_step"] == best < 60
@@ -106,7 +107,7 @@ def test_the_best_on_validation_is_kept_and_not_the_last(make_loop, misleading_c
         steps=60, corpus=misleading_corpus, validated=True, **{"matching.learning_rate": 0.01, "matching.steps": 60}
     )
     again.trainer.train_step = None
-    assert again.validate(again.run())[0] == kept
+    assert again.validate(again.run())["k2"] == kept
 
 
 def test_a_finished_stage_is_not_run_again(make_loop):

@@ -17,7 +17,7 @@ def make_trainer(tiny, strategies):
     return make
 
 
-def test_a_run_starts_from_the_weights_of_another_where_they_fit(make_trainer, tiny, tmp_path):
+def test_a_run_starts_from_the_weights_of_another_where_they_fit(make_trainer, tiny, tmp_path, capsys):
     donor = make_trainer(seed=1)
     config.save(tiny, str(tmp_path))
     for prefix in ("", "judge_"):
@@ -27,6 +27,8 @@ def test_a_run_starts_from_the_weights_of_another_where_they_fit(make_trainer, t
     for started in (trainer, larger):
         fresh = {v.path: v.numpy() for v in started.trainable_variables}
         started.start_from(str(tmp_path), "judge_")
+        said = capsys.readouterr().out
+        assert ("face_encoder" in said) == ("begins afresh" in said) == (started is larger)
         for v, average, other in zip(
             started.trainable_variables, started.result(), donor.trainable_variables, strict=True
         ):
