@@ -59,7 +59,7 @@ def compare(one: str, other: str) -> str:
     Raises:
         UserError: one of them was not evaluated, or the two on different clips.
     """
-    (values, draws), (other_values, other_draws) = _load(one), _load(other)
+    (values, draws), (other_values, other_draws) = load(one), load(other)
     for field in ("split", "clips", "speakers", "corpus"):
         if values[field] != other_values[field]:
             raise UserError(
@@ -84,7 +84,11 @@ def _cell(value: float, low: float, high: float) -> str:
     return f"{value:.3f} ({low:.3f}..{high:.3f})"
 
 
-def _load(folder: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def load(folder: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `save` has written: numbers and words by dotted name, and the resamples of each figure, float32 [R].
+
+    Raises `UserError` where there is no evaluation.
+    """
     path = os.path.join(folder, _METRICS)
     try:
         with open(path, encoding="utf-8") as file:
