@@ -38,7 +38,7 @@ class Signatures:
         def serving_default(wav_bytes: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
             # One at a time, so that a face does not depend in its last bit on what it is batched with.
             signature = {"png_bytes": tf.TensorSpec([], tf.string), "embedding": tf.TensorSpec([size], tf.float32)}
-            return _one_by_one(lambda pair: self._draw(*pair), (wav_bytes, seed), signature)
+            return _one_by_one(lambda pair: self._hear_and_draw(*pair), (wav_bytes, seed), signature)
 
         @tf.function(
             input_signature=[
@@ -84,6 +84,10 @@ class Signatures:
         functions = (serving_default, generate, generate_from_embedding, embed_speech, embed_face, match)
         return {function.__name__: function for function in functions}
 
+    def draw(self, embedding: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One face, uint8 [H, W, 3], of a voice's embedding, float32 [E], and a seed, int64 scalar."""
+        return self._image(z_from_seed(seed[None], self.generator.z_size), embedding[None])[0]
+
     def _embed_speech(self, wav_bytes: tf.Tensor) -> tf.Tensor:
         return self.speech_encoder(audio.decode_wav_bytes(wav_bytes)[None], training=False)[0]
 
@@ -97,10 +101,9 @@ class Signatures:
         faces = self.generator(z, embedding, training=False)
         return tf.cast(tf.clip_by_value(tf.round((faces + 1) * 127.5), 0, 255), tf.uint8)
 
-    def _draw(self, wav_bytes: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _hear_and_draw(self, wav_bytes: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         embedding = self._embed_speech(wav_bytes)
-        image = self._image(z_from_seed(seed[None], self.generator.z_size), embedding[None])[0]
-        return {"png_bytes": png.encode_png(image), "embedding": embedding}
+        return {"png_bytes": png.encode_png(self.draw(embedding, seed)), "embedding": embedding}
 
 
 def _one_by_one(function: Callable, elements: Any, signature: Any) -> Any:

@@ -21,6 +21,7 @@ from s2f_tf.errors import UserError
 MIN_RATE, MAX_RATE = 8_000, 48_000  # Hz; what `resample` and an exported model accept
 
 _SILENCE = 1e-4  # -80 dB relative to full scale
+_LOUD = 0.25  # the least that the loudest sample of a voice is, before it is rounded to 16 bits
 _UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _NOISE_RANGE_DB = 40.0  # noise is drawn from so far below `DataConfig.noise_db` up to it
 _PCM, _EXTENSIBLE = 1, 0xFFFE  # format tags of WAV
@@ -72,16 +73,21 @@ def read_sound(path: str) -> np.ndarray:
         raise SoundError(f"{path} does not exist") from None
     except (OSError, av.error.FFmpegError) as error:
         raise SoundError(f"{path} cannot be read as sound: {error.strerror}") from error
+    require_voice(waveform, path)
+    return waveform
+
+
+def require_voice(waveform: np.ndarray, name: str) -> None:
+    """Raises `SoundError`, naming `name`, unless a waveform, float [S], 16 kHz, can be a voice: see `read_sound`."""
     if not len(waveform):
-        raise SoundError(f"{path} holds no sound")
+        raise SoundError(f"{name} holds no sound")
     if not np.isfinite(waveform).all():
-        raise SoundError(f"{path} has samples that are NaN or infinite")
+        raise SoundError(f"{name} has samples that are NaN or infinite")
     if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
         seconds = len(waveform) / SAMPLE_RATE
-        raise TooShortError(f"{path} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
+        raise TooShortError(f"{name} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
     if np.abs(waveform).max() < _SILENCE:
-        raise SilentError(f"{path} is silent: it is nowhere louder than -80 dBFS")
-    return waveform
+        raise SilentError(f"{name} is silent: it is nowhere louder than -80 dBFS")
 
 
 def encode_wav(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
@@ -96,14 +102,19 @@ def encode_wav(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
 
 
 def read_voice(path: str) -> bytes:
-    """A sound file as an exported model takes it: 16-bit WAV, mono, 16 kHz; of a longer one the first `MAX_SECONDS`.
+    """A sound file as an exported model takes it, see `encode_voice`. Raises `SoundError`, as `read_sound` does."""
+    return encode_voice(read_sound(path), path)
 
-    Raises `SoundError`, as `read_sound` does.
+
+def encode_voice(waveform: np.ndarray, name: str) -> bytes:
+    """A waveform, float [S], 16 kHz, as an exported model takes it: 16-bit WAV; of a long one the first `MAX_SECONDS`.
+
+    What is quiet is raised, or 16 bits would leave little of it: the model hears no difference of level.
     """
-    waveform, most = read_sound(path), int(MAX_SECONDS * SAMPLE_RATE)
+    most = int(MAX_SECONDS * SAMPLE_RATE)
     if len(waveform) > most:
-        logging.warning("%s: only the first %g s are listened to", path, MAX_SECONDS)
-    return encode_wav(waveform[:most])
+        logging.warning("%s: only the first %g s are listened to", name, MAX_SECONDS)
+    return encode_wav(waveform[:most] * max(1.0, _LOUD / np.abs(waveform[:most]).max(initial=_SILENCE)))
 
 
 @functools.cache

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+import s2f_tf
+from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import audio
+from s2f_tf.data.audio import SilentError, TooShortError
+from s2f_tf.model import PictureError
+from s2f_tf.models import trained
+from s2f_tf.saved_model import Signatures
+
+
+@pytest.fixture(scope="module")
+def model():
+    return s2f_tf.load()
+
+
+@pytest.fixture(scope="module")
+def voice():
+    """A vowel-like hum, in steps of 16 bits."""
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    hum = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
+    return (np.rint(0.3 * hum / np.abs(hum).max() * 32768) / 32768).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return list(np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8))
+
+
+def test_faces_are_those_that_the_exported_graph_draws(model, voice):
+    drawn = model.draw(voice, faces=3, seed=5)
+    wav = audio.encode_wav(voice)
+    exported = Signatures(trained.SHIPPED).endpoints()["serving_default"](
+        tf.constant([wav] * 3), tf.constant([5, 6, 7], tf.int64)
+    )
+    for face, encoded in zip(drawn, exported["png_bytes"], strict=True):
+        np.testing.assert_array_equal(face, tf.io.decode_png(encoded))
+    np.testing.assert_array_equal(model.embed(voice), exported["embedding"][0])
+
+
+def test_a_file_and_its_waveform_are_one_voice(model, voice, tmp_path):
+    soundfile.write(tmp_path / "x.wav", voice, SAMPLE_RATE, subtype="PCM_16")
+    for path in (tmp_path / "x.wav", str(tmp_path / "x.wav")):
+        np.testing.assert_array_equal(model.embed(path), model.embed(voice))
+
+
+@pytest.mark.parametrize("decibels", [-20, -60, -79])
+def test_a_quiet_voice_is_heard_as_a_loud_one(model, voice, decibels, tmp_path):
+    quiet = voice / np.abs(voice).max() * 10 ** (decibels / 20)
+    soundfile.write(tmp_path / "x.wav", quiet, SAMPLE_RATE, subtype="FLOAT")
+    assert model.embed(voice) @ model.embed(tmp_path / "x.wav") > 0.999
+
+
+def test_pictures_are_files_or_arrays(model, voice, pictures, tmp_path):
+    paths = []
+    for i, picture in enumerate(pictures):
+        paths.append(tmp_path / f"{i}.png")
+        paths[-1].write_bytes(tf.io.encode_png(picture).numpy())
+    likely = model.match(voice, pictures)
+    assert likely.sum() == pytest.approx(1.0)
+    np.testing.assert_array_equal(model.match(voice, paths), likely)
+    scores = [float(model.embed(voice) @ model.embed_face(picture)) for picture in pictures]
+    assert np.argsort(scores).tolist() == np.argsort(likely).tolist()
+
+
+def test_what_cannot_be_used_is_refused_by_name(model, voice, tmp_path):
+    with pytest.raises(SilentError, match="the waveform is silent"):
+        model.draw(0 * voice)
+    with pytest.raises(TooShortError, match="the waveform lasts 0.1 s"):
+        model.embed(voice[:1600])
+    with pytest.raises(ValueError, match="faces must be at least 1, not 0"):
+        model.draw(voice, faces=0)
+    with pytest.raises(PictureError, match="absent.png cannot be read"):
+        model.embed_face("absent.png")
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match="x.png cannot be read as JPEG or PNG"):
+        model.embed_face(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes(tf.io.encode_png(np.zeros((1, 4097, 3), np.uint8)).numpy())
+    with pytest.raises(PictureError, match="at most 4096 a side are allowed"):
+        model.embed_face(tmp_path / "x.png")
