@@ -1,6 +1,8 @@
 // Sound in: from the microphone or a file, out as the 16-bit mono WAV that the model takes.
 
 const MOST_RATE = 48000;
+const SILENCE = 1e-4; // of the loudest sample
+const LOUD = 0.25; // the least that it shall be in 16 bits
 
 /** Records until `stop()`, which gives an AudioBuffer; `onBlock` gets every block of samples meanwhile. */
 export class Recording {
@@ -77,8 +79,10 @@ export async function toMono(buffer, seconds) {
   return { samples: (await context.startRendering()).getChannelData(0), rate };
 }
 
-/** A WAV file, as bytes. */
+/** A WAV file, as bytes. What is quiet is raised first, as `encode_voice` does: 16 bits would leave little of it. */
 export function encodeWav({ samples, rate }) {
+  const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), SILENCE);
+  const scale = 32768 * Math.max(1, LOUD / loudest);
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
   text(0, "RIFF");
@@ -94,7 +98,7 @@ export function encodeWav({ samples, rate }) {
   text(36, "data");
   view.setUint32(40, 2 * samples.length, true);
   samples.forEach((sample, i) => {
-    view.setInt16(44 + 2 * i, Math.max(-32768, Math.min(32767, Math.round(32768 * sample))), true);
+    view.setInt16(44 + 2 * i, Math.max(-32768, Math.min(32767, Math.round(scale * sample))), true);
   });
   return new Uint8Array(view.buffer);
 }

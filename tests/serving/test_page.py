@@ -184,6 +184,20 @@ def test_a_sound_file_is_heard_and_what_is_none_is_refused(page, tmp_path):
     wait(page, lambda: status(page) == "That was too short: a voice must last at least 0.5 s.")
 
 
+@pytest.mark.parametrize("decibels", [0, -60, -79])
+def test_a_quiet_voice_is_raised_before_it_is_rounded(page, decibels):
+    voice, _ = soundfile.read(EXAMPLES / "1.wav")
+    quiet = voice / np.abs(voice).max() * 10 ** (decibels / 20)
+    wav = page.execute_async_script(
+        """const [samples, done] = arguments;
+        import("./sound.js").then(({encodeWav}) => done(Array.from(encodeWav({samples, rate: 16000}))));""",
+        quiet.tolist(),
+    )
+    encoded, rate = soundfile.read(io.BytesIO(bytes(wav)))
+    assert rate == 16_000 and np.abs(encoded).max() >= 0.24
+    assert np.corrcoef(encoded, voice)[0, 1] > 0.99999
+
+
 def test_a_downloaded_face_says_that_it_is_synthetic(page, tmp_path):
     page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     hear(page, 1)
