@@ -27,7 +27,7 @@ _OUTPUT = flags.DEFINE_string("output", "runs/ablation", "folder for the runs")
 _PRESET = flags.DEFINE_string("preset", "demo", f"settings: {', '.join(sorted(configuration.PRESETS))}")
 _SEEDS = flags.DEFINE_integer("seeds", 2, "how many, from --seed upwards", lower_bound=1)
 _WITHOUT = flags.DEFINE_multi_string(
-    "without", ["matching", "diversity", "detail", "centring"], "terms that are left out, joined by + for several"
+    "without", ["consistency", "diversity"], "terms that are left out, joined by + for several"
 )
 
 _COLUMNS = ("judge, K = 10, %", "mean R² of what is heard", "Fréchet distance", "z's share of what is not heard")

@@ -11,7 +11,7 @@ from pipelines import faces, follow, sound, voice
 from pipelines.reasons import Drop, Reason
 from pipelines.sources import Item, Span
 from pipelines.video import Pictures
-from s2f_tf.data import clip
+from s2f_tf.data import audio, clip
 
 VERSION = 2  # of what this file, `pairs` and those they use make of a file; raise it when that changes
 MIN_SECONDS = 1.0
@@ -76,7 +76,7 @@ def _clips(item: Item, pictures: Pictures, settings: Settings, detector: faces.D
                 yield Drop(found, where)
             else:
                 id_ = f"{item.name}#{number}@{begin:.3f}"
-                yield clip.Clip(id=id_, speaker=item.speaker, waveform=utterance.waveform, faces=found)
+                yield clip.Clip(id=id_, speaker=item.speaker, waveform=audio.raised(utterance.waveform), faces=found)
             number += 1
 
 

@@ -22,7 +22,6 @@ from pipelines.sources import Item
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, clip
 
-_SILENCE = 1e-3  # a sound that never gets louder than this share of full scale (-60 dB) holds no voice
 _LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
 _BLANK = 8  # of 256 levels: a picture that spans no more shows nothing
 
@@ -96,6 +95,4 @@ def _pieces(path: str, max_seconds: float) -> list[np.ndarray] | Reason:
         return Reason.TOO_SHORT
     except audio.SoundError:
         return Reason.UNDECODABLE
-    if np.abs(waveform).max() < _SILENCE:
-        return Reason.SILENT
-    return np.array_split(waveform, -(-len(waveform) // int(max_seconds * SAMPLE_RATE)))
+    return np.array_split(audio.raised(waveform), -(-len(waveform) // int(max_seconds * SAMPLE_RATE)))

@@ -5,7 +5,7 @@ rebuilt from it. Commands define one absl flag for each setting (`--generation.s
 Unknown keys and impossible values are refused with a `ConfigError` that names the setting.
 
 The file has the number of its schema. A setting that is younger than a file says in its definition, as `absent`, what
-it was before it was there: so old runs and published weights stay what they were.
+it was before it was there, and one that is gone is forgotten: so old runs and published weights can be read.
 """
 
 import dataclasses
@@ -17,7 +17,10 @@ from typing import Any
 
 from s2f_tf.errors import UserError
 
-SCHEMA = 2  # of config.json: raised by every release that adds settings; files without a number are of schema 1
+SCHEMA = 3  # of config.json: raised by every release that changes settings; files without a number are of schema 1
+_GONE = {  # by the schema from which on they are: settings of a section, and what they are called now, or None
+    3: ("generation", {"matching": "consistency", "detail": None, "centring": None}),
+}
 
 SAMPLE_RATE = 16_000  # Hz; every waveform inside the software
 MIN_SECONDS = 0.5  # the shortest voice that is accepted
@@ -121,7 +124,7 @@ class GeneratorConfig:
 class MatchingConfig:
     """The first stage: which face belongs to which voice (`s2f_tf/training/matching.py`)."""
 
-    steps: int = setting(800, "training steps", low=1)
+    steps: int = setting(500, "training steps", low=1)
     batch_size: int = setting(
         96, "clips in a step, over all replicas and workers: the K of the matching softmax", low=2
     )
@@ -140,7 +143,7 @@ class MatchingConfig:
 class GenerationConfig:
     """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
 
-    steps: int = setting(3200, "training steps", low=1)
+    steps: int = setting(1600, "training steps", low=1)
     batch_size: int = setting(16, "clips in a step, over all replicas and workers", low=2)
     generator_learning_rate: float = setting(
         1e-3, "peak learning rate of the generator's Adam, which falls as a cosine", low=0.0
@@ -149,13 +152,12 @@ class GenerationConfig:
         1e-3, "peak learning rate of the discriminator's Adam, which falls as a cosine", low=0.0
     )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
-    matching: float = setting(
+    consistency: float = setting(
         0.1, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
     )
     diversity: float = setting(5.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
-    detail: float = setting(1.0, "weight of the loss that keeps apart their details, place by place", low=0.0)
-    centring: float = setting(
-        3.0, "weight of the loss that holds the mean of a voice's faces to that of real faces of such voices", low=0.0
+    diversity_distance: float = setting(
+        0.8, "how far apart they shall be, as a share of the distance of two real faces", low=0.0, absent=0.8
     )
     gamma: float = setting(1.0, "weight of the gradient penalty R1", low=0.0)
     penalty_every: int = setting(4, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
@@ -280,7 +282,7 @@ def load(folder: str) -> Config:
         schema = tree.pop("schema", 1) if isinstance(tree, dict) else 1
         if schema not in range(1, SCHEMA + 1):
             raise ConfigError(f"schema {schema!r}: this release reads 1 to {SCHEMA}, so a newer s2f_tf is needed")
-        return from_dict(tree)
+        return from_dict(_upgrade(tree, schema))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist: {folder} is not a work directory of s2f_tf") from None
     except (json.JSONDecodeError, UnicodeDecodeError, ConfigError) as error:
@@ -310,6 +312,15 @@ def _get(config: Any, name: str) -> Any:
     for part in name.split("."):
         config = getattr(config, part)
     return config
+
+
+def _upgrade(tree: Any, schema: int) -> Any:
+    """Settings of an older schema by their names of today, without those that are gone."""
+    for section, names in (gone for newer, gone in _GONE.items() if newer > schema):
+        if isinstance(tree, dict) and isinstance(tree.get(section), dict):
+            renamed = {names.get(name, name): value for name, value in tree[section].items()}
+            tree = tree | {section: {name: value for name, value in renamed.items() if name}}
+    return tree
 
 
 def _from_dict(cls: type, tree: Any, prefix: str) -> Any:
@@ -381,7 +392,8 @@ PRESETS = {
         embedding_size=8,
         data=DataConfig(face_size=64, window_seconds=2.0, colour_jitter=0.1, erase=0.5),
         matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
-        generation=GenerationConfig(steps=2400, matching=1.5),  # as strong as that of `demo`, given the smaller scale
+        # `consistency` is as strong as that of `demo`, given the smaller scale.
+        generation=GenerationConfig(steps=2400, consistency=1.5),
         loop=LoopConfig(validate_every=50),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
@@ -399,6 +411,8 @@ PRESETS = {
             batch_size=64,
             generator_learning_rate=2e-4,
             discriminator_learning_rate=2e-4,
+            consistency=0.1,  # beside the scale of `demo`; no run has said yet what faces of 128 pixels want
+            diversity=5.0,
             gamma=1.0,
             penalty_every=16,
             ema_decay=0.999,

@@ -107,14 +107,19 @@ def read_voice(path: str) -> bytes:
 
 
 def encode_voice(waveform: np.ndarray, name: str) -> bytes:
-    """A waveform, float [S], 16 kHz, as an exported model takes it: 16-bit WAV; of a long one the first `MAX_SECONDS`.
-
-    What is quiet is raised, or 16 bits would leave little of it: the model hears no difference of level.
-    """
+    """A waveform, float [S], 16 kHz, as an exported model takes it: 16-bit WAV; of a long one the first `MAX_SECONDS`."""
     most = int(MAX_SECONDS * SAMPLE_RATE)
     if len(waveform) > most:
         logging.warning("%s: only the first %g s are listened to", name, MAX_SECONDS)
-    return encode_wav(waveform[:most] * max(1.0, _LOUD / np.abs(waveform[:most]).max(initial=_SILENCE)))
+    return encode_wav(raised(waveform[:most]))
+
+
+def raised(waveform: np.ndarray) -> np.ndarray:
+    """A waveform, float [S], louder where it is so quiet that 16 bits would leave little of it.
+
+    The model hears no difference of level.
+    """
+    return waveform * max(1.0, _LOUD / np.abs(waveform).max(initial=_SILENCE))
 
 
 @functools.cache

@@ -72,49 +72,6 @@ def diversity(one: tf.Tensor, other: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(target - tf.reduce_mean(tf.abs(one - other), axis=(1, 2, 3)))
 
 
-def details(face: tf.Tensor) -> tf.Tensor:
-    """What a face has beyond its blurred self: float32 [N, H, W, 3] less the mean of the pixels around each."""
-    width = 2 * (3 * face.shape[1] // 32) + 1
-    return face - tf.nn.avg_pool2d(face, width, 1, "SAME")
-
-
-def likeness(apart: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """By which share details of a voice's faces fall short of a distance, in the mean over 8 x 8 places of the face.
-
-    `diversity` is content with hair, skin and background, which fill the face; the curve of a mouth is some pixels.
-
-    Args:
-        apart: mean distance of each pixel's details between two faces of one voice, float32 [H, W, 3].
-        target: what it shall be, likewise.
-
-    Returns:
-        A scalar in [0, 1]: of each place max(0, 1 - apart / target).
-    """
-    side = apart.shape[0] // 8
-    pixels = tf.reduce_mean(tf.stack([apart, target]), axis=-1, keepdims=True)
-    apart, target = tf.unstack(tf.nn.avg_pool2d(pixels, side, side, "VALID"))
-    faint = 0.005  # a place without details, such as a plain background, has nothing to fall short of
-    return tf.reduce_mean(tf.nn.relu(1.0 - apart / (target + faint)))
-
-
-def centring(face: tf.Tensor, real_mean: tf.Tensor, astray: tf.Tensor) -> tf.Tensor:
-    """Moves the mean over z of a voice's faces to the mean real face of such voices.
-
-    Where `astray` is independent of this face's z, and its mean is W (drawn mean - real mean), the loss is in the mean
-    over z (drawn mean - real mean) W (drawn mean - real mean): it asks nothing of how faces spread. What no voice tells
-    of real faces (the parting, the light) has one mean for all voices, and so may not follow the voice in drawn ones.
-
-    Args:
-        face: drawn from a voice, float32 [N, H, W, 3].
-        real_mean: of that voice, likewise.
-        astray: an estimate, likewise, of how far off the mean drawn face is, each pixel with its weight.
-
-    Returns:
-        float32 [N], of either sign.
-    """
-    return tf.reduce_mean((face - real_mean) * astray, axis=(1, 2, 3))
-
-
 def gradient_penalty(gradient: tf.Tensor) -> tf.Tensor:
     """R1: the squared length of the score's gradient at real faces (Mescheder et al. 2018, section 4.1).
 

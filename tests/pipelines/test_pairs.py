@@ -142,7 +142,7 @@ def test_what_cannot_be_used_is_named_and_counted_and_stops_nothing(prepare, tmp
     (first / "empty.wav").write_bytes(b"")
     (first / "noise.mp3").write_bytes(bytes(range(256)) * 8)
     write_sound(first / "silent.wav", np.zeros(SAMPLE_RATE, np.float32))
-    write_sound(first / "faint.wav", tone(1.0) / 1000)
+    write_sound(first / "faint.wav", tone(1.0) / 10_000)
     write_sound(first / "short.flac", tone(0.3))
     write_still(people / "mute" / "a.png")
     write_sound(people / "unseen" / "a.wav", tone(1.0))
@@ -214,6 +214,14 @@ def test_a_long_sound_is_cut_into_equal_pieces(prepare, tmp_path):
     assert [c.id for c in pieces] == [f"p000/long.wav#{i}" for i in range(3)]
     assert max(abs(len(c.waveform) - 10 * SAMPLE_RATE / 3) for c in pieces) <= 1
     np.testing.assert_allclose(np.concatenate([c.waveform for c in pieces]), tone(10.0), atol=2**-14)
+
+
+def test_a_quiet_sound_is_raised_before_it_is_rounded(prepare, tmp_path):
+    people = write_people(tmp_path / "people", 4)
+    soundfile.write(people / "p000" / "quiet.wav", tone(1.0) / 1000, SAMPLE_RATE, subtype="FLOAT")
+    prepare("pairs", people, tmp_path / "clips", align=False)
+    (quiet,) = [c for c in records(tmp_path / "clips") if c.id.startswith("p000/quiet.wav")]
+    np.testing.assert_allclose(quiet.waveform, tone(1.0) / 2, atol=2**-14)
 
 
 def test_folders_may_be_links_and_lead_back_up(prepare, tmp_path):

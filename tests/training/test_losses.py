@@ -45,6 +45,12 @@ def test_the_generator_wants_its_face_above_the_real_one():
     np.testing.assert_allclose(losses.generator(tf.constant([1.0]), tf.constant([3.0])), [np.log1p(np.exp(-2.0))])
 
 
+def test_diversity_asks_for_a_distance_and_no_more():
+    one = np.zeros((3, 4, 4, 3), np.float32)
+    other = one + np.array([0.0, 0.3, -0.9], np.float32)[:, None, None, None]
+    np.testing.assert_allclose(losses.diversity(one, other, tf.constant(0.5)), [0.5, 0.2, 0.0], atol=1e-6)
+
+
 def test_the_penalty_through_the_whole_discriminator_agrees_with_finite_differences(float64):
     settings = config.preset("tiny")
     size = settings.data.face_size
@@ -74,35 +80,3 @@ def test_the_penalty_through_the_whole_discriminator_agrees_with_finite_differen
         values.append(float(penalty()))
     assert abs(exact) > 1e-3
     assert exact == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4)
-
-
-def test_details_are_what_blurring_takes_away():
-    x = np.linspace(0, 1, 16, dtype=np.float32)
-    smooth = np.tile(x[None, None, :, None], (1, 16, 1, 3))
-    spot = smooth.copy()
-    spot[0, 5, 7] += 1.0
-    inside = losses.details(smooth)[:, 1:-1, 1:-1]
-    np.testing.assert_allclose(inside, np.zeros((1, 14, 14, 3)), atol=1e-6)
-    found = (losses.details(spot) - losses.details(smooth)).numpy()
-    assert found.argmax() // 3 == 5 * 16 + 7
-    assert found[0, 5, 7, 0] == pytest.approx(1 - 1 / 9, abs=1e-6)
-
-
-def test_likeness_counts_each_place_that_falls_short_and_none_that_exceeds():
-    target = np.full((16, 16, 3), 0.1, np.float32)
-    assert float(losses.likeness(2 * target, target)) == 0.0
-    assert float(losses.likeness(0 * target, target)) == 1.0
-    one_place = 9 * target
-    one_place[4:6, 8:10] = 0.0  # one of 64
-    assert float(losses.likeness(one_place, target)) == pytest.approx(1 / 64)
-
-
-def test_centring_estimates_how_far_the_mean_is_off_whatever_the_spread():
-    rng = np.random.default_rng(0)
-    drawn_mean, real_mean = rng.normal(size=(2, 1, 4, 4, 3))
-    one, other = drawn_mean + 0.5 * rng.normal(size=(2, 20_000, 4, 4, 3))
-    found = losses.centring(one, real_mean, other - real_mean)
-    assert found.shape == (20_000,)
-    assert float(tf.reduce_mean(found)) == pytest.approx(((drawn_mean - real_mean) ** 2).mean(), rel=0.02)
-    wider = losses.centring(drawn_mean + 3 * (one - drawn_mean), drawn_mean, 3 * (other - drawn_mean))
-    assert float(tf.reduce_mean(wider)) == pytest.approx(0.0, abs=0.02)

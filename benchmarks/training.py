@@ -1,0 +1,135 @@
+"""`python -m benchmarks.training`: what a step of either stage costs by the size of a face, and reading beside it.
+
+Prints, for the networks of a preset at three sizes of face, the time of a step, its floating-point operations and the
+share of what the processor does in a product of large matrices; and how many examples a second `tf.data` makes,
+beside the decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step
+is the mean over a whole turn of the gradient penalty.
+"""
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from s2f_tf import command, setting_flags
+from s2f_tf import config as configuration
+from s2f_tf.config import Config
+from s2f_tf.data import audio, clip, face, reader, synthetic
+from s2f_tf.training.generation import GenerationTrainer
+from s2f_tf.training.matching import MatchingTrainer
+
+_PRESET = flags.DEFINE_string("preset", "demo", f"settings: {', '.join(sorted(configuration.PRESETS))}")
+_SIZES = flags.DEFINE_multi_integer("sizes", [48, 64, 128], "of faces, in pixels")
+_THREADS = flags.DEFINE_integer("threads", 1, "how many a step may use", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "turns of each stage and size, of which the median counts", lower_bound=1)
+
+_MATRIX = 2048
+_CLIPS = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """A compiled step: how many calls make a turn, and the operations of one call, in the mean over a turn."""
+
+    call: Callable[[], object]
+    calls: int
+    operations: float
+
+
+def main() -> None:
+    """Prints two tables."""
+    tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
+    tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
+    base = setting_flags.override(_PRESET.value)
+    steps = {}
+    for size in _SIZES.value:
+        config = configuration.override(base, {"data.face_size": size})
+        steps[f"matching, {size} px"] = _step(MatchingTrainer(config), config, config.matching.batch_size, 1)
+        every = config.generation.penalty_every
+        steps[f"generation, {size} px"] = _step(GenerationTrainer(config), config, config.generation.batch_size, every)
+    a = tf.random.normal((_MATRIX, _MATRIX))
+    steps["product"] = _Step(tf.function(lambda: a @ a), 1, 2.0 * _MATRIX**3)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(_ROUNDS.value + 1):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            for _ in range(step.calls):
+                result = step.call()
+            tf.nest.map_structure(lambda x: x.numpy(), result)
+            seconds[name].append((time.perf_counter() - start) / step.calls)
+    took = {name: float(np.median(values[1:])) for name, values in seconds.items()}  # the first compiles
+    peak = steps["product"].operations / took["product"]
+    print(f"{_THREADS.value} threads, {peak / 1e9:.0f} GFLOP/s in a product of matrices\n")
+    print("step | ms | GFLOP | share of that rate\n---|---|---|---")
+    for name, step in steps.items():
+        if name != "product":
+            share = step.operations / took[name] / peak
+            print(f"{name} | {1e3 * took[name]:.0f} | {step.operations / 1e9:.1f} | {share:.2f}")
+    with tempfile.TemporaryDirectory() as folder:
+        _print_reading(base, folder)
+
+
+def _step(trainer: MatchingTrainer | GenerationTrainer, config: Config, count: int, calls: int) -> _Step:
+    rng = np.random.default_rng(0)
+    size = config.data.face_size
+    batch = {
+        "waveform": tf.constant(rng.normal(size=(count, config.window_samples)), tf.float32),
+        "face": tf.constant(rng.uniform(-1, 1, size=(count, size, size, 3)), tf.float32),
+        "speaker": tf.range(count, dtype=tf.int64),
+    }
+    strategy = tf.distribute.get_strategy()
+    function = tf.function(lambda: strategy.run(trainer.train_step, args=(batch,)))
+    of_penalty = 0.0
+    if isinstance(trainer, GenerationTrainer):
+        penalty = tf.function(lambda: trainer.penalty(batch["face"], tf.zeros((count, config.embedding_size)), 1.0))
+        of_penalty = _operations(penalty)
+    # The graph holds the penalty once, whichever step it is of.
+    return _Step(function, calls, _operations(function) - of_penalty * (1 - 1 / calls))
+
+
+def _operations(function: Callable) -> float:
+    """Additions and multiplications of a graph, as TensorFlow counts them."""
+    graph = function.get_concrete_function().graph
+    option = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = option(option.float_operation()).with_empty_output().build()
+    return float(tf.compat.v1.profiler.profile(graph, options=options).total_float_ops)
+
+
+def _print_reading(config: Config, folder: str) -> None:
+    print("\nreading | examples a second | decoders alone | share\n---|---|---|---")
+    speakers = dataclasses.replace(config.synthetic, speakers=_CLIPS, clips_per_speaker=1)
+    features = {"audio/encoded": tf.io.FixedLenFeature([], tf.string), "face/encoded": tf.io.RaggedFeature(tf.string)}
+    for audio_format in ("wav", "flac") if audio.flac_available() else ("wav",):
+        path = os.path.join(folder, audio_format)
+        synthetic.write_corpus(speakers, config.data.face_size, config.seed, path, audio_format)
+
+        def decode(record: tf.Tensor, audio_format: str = audio_format) -> tuple[tf.Tensor, tf.Tensor]:
+            found = tf.io.parse_single_example(record, features)
+            return (
+                audio.decode_sound(found["audio/encoded"], audio_format),
+                face.decode_face(found["face/encoded"][0], config.data.face_size),
+            )
+
+        records = list(tf.data.TFRecordDataset(clip.shards(path, "train")))
+        decoders = tf.data.Dataset.from_tensor_slices(records).repeat().map(decode, tf.data.AUTOTUNE)
+        examples = reader.batches(reader.Corpus(path), "train", config.data, batch_size=1, seed=config.seed)
+        rates: list[list[float]] = [[], []]
+        iterators = iter(examples), iter(decoders)
+        for _ in range(_ROUNDS.value + 1):
+            for rate, iterator in zip(rates, iterators, strict=True):
+                start = time.perf_counter()
+                for _ in range(_CLIPS):
+                    next(iterator)
+                rate.append(_CLIPS / (time.perf_counter() - start))
+        ours, bare = (float(np.median(rate[1:])) for rate in rates)
+        print(f"{audio_format} | {ours:.0f} | {bare:.0f} | {ours / bare:.2f}")
+
+
+if __name__ == "__main__":
+    setting_flags.define()
+    command.run(main)
