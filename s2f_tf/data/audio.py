@@ -107,7 +107,7 @@ def read_voice(path: str) -> bytes:
 
 
 def encode_voice(waveform: np.ndarray, name: str) -> bytes:
-    """A waveform, float [S], 16 kHz, as an exported model takes it: 16-bit WAV; of a long one the first `MAX_SECONDS`."""
+    """A waveform, float [S], 16 kHz, as an exported model takes it: 16-bit WAV, of at most its first `MAX_SECONDS`."""
     most = int(MAX_SECONDS * SAMPLE_RATE)
     if len(waveform) > most:
         logging.warning("%s: only the first %g s are listened to", name, MAX_SECONDS)
