@@ -17,6 +17,7 @@ from absl import flags
 
 from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
+from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import clip, reader
 from s2f_tf.errors import UserError
@@ -86,9 +87,8 @@ def _cached(path: str, measure: Callable[[], dict[str, Figure]]) -> dict[str, Fi
     if not os.path.exists(path):
         figures = measure()
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path + ".part", "w", encoding="utf-8") as file:
+        with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
             json.dump({name: f.as_dict() | {"draws": f.draws.tolist()} for name, f in figures.items()}, file)
-        os.replace(path + ".part", path)
     with open(path, encoding="utf-8") as file:
         return {name: Figure(**f | {"draws": np.array(f["draws"])}) for name, f in json.load(file).items()}
 

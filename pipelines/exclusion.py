@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from pipelines import holdings, results
 from pipelines.progress import Progress
+from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
@@ -167,7 +168,7 @@ def _scan(folder: str, description: Mapping[str, Any], gone: frozenset[str], ask
 
 def _rewrite(path: str, gone: frozenset[str]) -> None:
     """Writes a shard again without some speakers. What stays is what was there, to the byte."""
-    with results.aside_then_renamed(path) as part, tf.io.TFRecordWriter(part) as writer:
+    with written_aside(path, shared=True) as part, tf.io.TFRecordWriter(part) as writer:
         for record, one in holdings.records(path):
             if one is not None and digest(one.speaker) not in gone:
                 writer.write(record)

@@ -1,11 +1,11 @@
 """`python -m pipelines.inspect clips/`: says what a corpus holds, and draws some of its clips."""
 
-import os
 from collections.abc import Iterator
 
 from absl import app, flags
 
 from s2f_tf import command  # before what imports TensorFlow, which it quiets
+from s2f_tf.aside import written_aside
 
 # isort: split
 from pipelines import contact_sheet, holdings
@@ -29,9 +29,8 @@ def main(arguments: list[str]) -> None:
     if not found.sample:
         raise UserError(f"{arguments[0]} holds no clip that can be read: there is nothing to draw")
     try:
-        with open(_OUT.value + ".part", "wb") as file:
+        with written_aside(_OUT.value) as part, open(part, "wb") as file:
             file.write(contact_sheet.draw(found.sample))
-        os.replace(_OUT.value + ".part", _OUT.value)
     except OSError as error:
         raise UserError(f"{_OUT.value} cannot be written: {error.strerror}") from error
     print(f"{len(found.sample)} clips drawn with seed {_SEED.value}: {_OUT.value}")

@@ -6,6 +6,8 @@ import socket
 import sys
 import time
 
+from s2f_tf.aside import written_aside
+
 
 class Progress:
     """A line on stderr: how many are done, how fast, how long it will take.
@@ -75,9 +77,8 @@ class Tally:
 
     def write(self) -> None:
         """Brings the file up to date."""
-        with open(self._path + ".part", "w", encoding="utf-8") as file:
+        with written_aside(self._path) as part, open(part, "w", encoding="utf-8") as file:
             json.dump(self._done, file)
-        os.replace(self._path + ".part", self._path)
         self._written = time.monotonic()
 
 

@@ -19,8 +19,7 @@ import itertools
 import json
 import os
 import shutil
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +28,7 @@ from pipelines import sources, splits
 from pipelines.extract import VERSION, Settings
 from pipelines.reasons import Drop, Dropped
 from pipelines.sources import Item
+from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip
 
@@ -128,7 +128,7 @@ def write(aside: str, item: Item, key: str, found: Iterable[clip.Clip | Drop], a
     with contextlib.suppress(FileNotFoundError):
         os.remove(f"{base}.json")  # of other files or settings: it would vouch for the new records
     clips, dropped = [], Dropped()
-    with aside_then_renamed(f"{base}.tfrecord") as path, tf.io.TFRecordWriter(path) as writer:
+    with written_aside(f"{base}.tfrecord", shared=True) as path, tf.io.TFRecordWriter(path) as writer:
         for one in found:
             if isinstance(one, Drop):
                 dropped.add(one.reason, one.where)
@@ -136,22 +136,10 @@ def write(aside: str, item: Item, key: str, found: Iterable[clip.Clip | Drop], a
                 record = clip.encode(one, audio_format)
                 writer.write(record)
                 clips.append((one.id, len(record) + _FRAME, len(one.waveform) / SAMPLE_RATE))
-    with aside_then_renamed(f"{base}.json") as path, open(path, "w", encoding="utf-8") as file:
+    with written_aside(f"{base}.json", shared=True) as path, open(path, "w", encoding="utf-8") as file:
         json.dump({"key": key, "clips": clips, "dropped": dropped.counts, "examples": dropped.examples}, file)
     with contextlib.suppress(FileNotFoundError):
         os.remove(f"{base}.tries")
-
-
-@contextlib.contextmanager
-def aside_then_renamed(path: str) -> Iterator[str]:
-    """A path to write to; what is there at the end takes the place of `path`. Two workers do not disturb each other."""
-    part = f"{path}.{uuid.uuid4().hex}.part"
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(part)
 
 
 def _name(item: Item) -> str:

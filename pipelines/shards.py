@@ -18,6 +18,7 @@ from typing import Any
 from pipelines import reasons, results, splits
 from pipelines.reasons import Dropped
 from pipelines.results import Result
+from s2f_tf.aside import written_aside
 from s2f_tf.errors import UserError
 
 BYTES = 100_000_000  # that a shard may hold
@@ -107,7 +108,7 @@ def plan(aside: str, source: str, summaries: Iterable[dict[str, Any]], shard_byt
         described["seconds"][split] = round(sum(one["seconds"] for one in parts), 1)
         shards += _cut(split, low, high, parts, described["clips"][split], shard_bytes)
     described |= dropped.described() | {"shards": [shard.name for shard in shards]}
-    with results.aside_then_renamed(_corpus_path(aside)) as path, open(path, "w", encoding="utf-8") as file:
+    with written_aside(_corpus_path(aside), shared=True) as path, open(path, "w", encoding="utf-8") as file:
         json.dump(described, file)
     return shards
 
@@ -127,11 +128,11 @@ def write(aside: str, source: str, output: str, shard: Shard) -> None:
         return
     os.makedirs(os.path.dirname(note), exist_ok=True)
     part = os.path.join(aside, "shards", shard.name)
-    with results.aside_then_renamed(part) as path, open(path, "wb") as file:
+    with written_aside(part, shared=True) as path, open(path, "wb") as file:
         for result, start, size in runs:
             _copy(result.path, start, size, file)
     os.replace(part, target)
-    with results.aside_then_renamed(note) as path, open(path, "w", encoding="utf-8") as file:
+    with written_aside(note, shared=True) as path, open(path, "w", encoding="utf-8") as file:
         json.dump(made_of, file)
 
 

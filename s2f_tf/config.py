@@ -15,6 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from s2f_tf.aside import written_aside
 from s2f_tf.errors import UserError
 
 SCHEMA = 3  # of config.json: raised by every release that changes settings; files without a number are of schema 1
@@ -296,10 +297,9 @@ def save(config: Config, folder: str) -> None:
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}") from error
     path = os.path.join(folder, "config.json")
-    with open(path + ".part", "w", encoding="utf-8") as file:
+    with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
         json.dump({"schema": SCHEMA} | dataclasses.asdict(config), file, indent=2)
         file.write("\n")
-    os.replace(path + ".part", path)
 
 
 def differences(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:

@@ -8,8 +8,8 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
 import s2f_tf
+from s2f_tf import pictures
 from s2f_tf.errors import UserError
-from s2f_tf.evaluation import figures
 
 _VOICE = flags.DEFINE_string("voice", None, "sound file of a voice, half a second or longer", required=True)
 _OUT = flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
@@ -26,12 +26,12 @@ def main() -> None:
         raise UserError(f"--out={_OUT.value} must end in .png")
     faces = s2f_tf.load(_WORKDIR.value).draw(_VOICE.value, _FACES.value, _SEED.value)
     if _SEPARATE.value:
-        pictures = {f"{stem}-{i}{extension}": face for i, face in enumerate(faces, 1)}
+        files = {f"{stem}-{i}{extension}": face for i, face in enumerate(faces, 1)}
     else:
-        pictures = {_OUT.value: figures.near_square(faces)}
-    for path, picture in pictures.items():
+        files = {_OUT.value: pictures.near_square(faces)}
+    for path, picture in files.items():
         try:
-            figures.save_png(picture, path)
+            pictures.save_png(picture, path)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}") from error
         print(path)

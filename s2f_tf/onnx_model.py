@@ -10,6 +10,7 @@ import tf2onnx
 import s2f_tf
 from s2f_tf import config as configuration
 from s2f_tf import saved_model
+from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 
 OPSET = 17
@@ -31,8 +32,8 @@ def export(workdir: str, output: str) -> str:
     shutil.copy(saved_model.MODEL_CARD, output)
     for name, function in _functions(signatures).items():
         path = os.path.join(output, f"{name}.onnx")
-        onnx.save(_converted(function), path + ".part")
-        os.replace(path + ".part", path)
+        with written_aside(path) as part:
+            onnx.save(_converted(function), part)
     return output
 
 

@@ -2,8 +2,9 @@
 
 import base64
 import html
-import os
 from collections.abc import Iterable, Sequence
+
+from s2f_tf.aside import written_aside
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -67,6 +68,5 @@ class Page:
 
     def write(self, path: str) -> None:
         """Writes the page, aside and then renamed."""
-        with open(path + ".part", "w", encoding="utf-8") as file:
+        with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
             file.write(_PAGE.format(title=self._title, body="\n".join(self._parts)))
-        os.replace(path + ".part", path)

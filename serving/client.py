@@ -20,9 +20,9 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from s2f_tf import pictures
 from s2f_tf.data import audio
 from s2f_tf.errors import UserError
-from s2f_tf.evaluation import figures
 
 _AT_A_TIME = 16  # faces in one request
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0  # seconds before a retry
@@ -91,13 +91,13 @@ class Client:
 
     def draw(self, wav: bytes, seeds: Sequence[int]) -> list[bytes]:
         """A PNG for each seed, drawn from a voice: a 16-bit WAV file of 0.5 to 30 s."""
-        pictures: list[bytes] = []
+        encoded: list[bytes] = []
         for start in range(0, len(seeds), _AT_A_TIME):
             part = np.array(seeds[start : start + _AT_A_TIME], np.int64)
-            pictures += list(
+            encoded += list(
                 self.predict("serving_default", {"wav_bytes": [wav] * len(part), "seed": part})["png_bytes"]
             )
-        return pictures
+        return encoded
 
     def embed_speech(self, wav: bytes) -> np.ndarray:
         """A voice's embedding, float32 [E], of unit length."""
@@ -291,10 +291,10 @@ def main() -> None:
         raise UserError(f"--out={values.out} must end in .png")
     wav = audio.read_voice(values.voice)
     with _connect() as client:
-        pictures = client.draw(wav, range(values.seed, values.seed + values.faces))
-    faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in pictures])
+        encoded = client.draw(wav, range(values.seed, values.seed + values.faces))
+    faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in encoded])
     try:
-        figures.save_png(figures.near_square(faces), values.out)
+        pictures.save_png(pictures.near_square(faces), values.out)
     except OSError as error:
         raise UserError(f"{values.out} cannot be written: {error.strerror}") from error
     print(values.out)

@@ -11,6 +11,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from s2f_tf import saved_model
+from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import reader, synthetic
 from s2f_tf.errors import UserError
@@ -146,8 +147,7 @@ def require_built_in(model: bytes, variant: str) -> None:
 
 def _write(path: str, data: bytes) -> None:
     try:
-        with open(path + ".part", "wb") as file:
+        with written_aside(path) as part, open(part, "wb") as file:
             file.write(data)
-        os.replace(path + ".part", path)
     except OSError as error:
         raise ConversionError(f"{path} cannot be written: {error.strerror}") from error

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from s2f_tf import onnx_model, saved_model
+from s2f_tf import onnx_model, pictures, saved_model
 from s2f_tf.data import reader, synthetic
 from s2f_tf.errors import UserError
-from s2f_tf.evaluation import figures, generation, matching
+from s2f_tf.evaluation import generation, matching
 from s2f_tf.evaluation.run import Run
 from s2f_tf.models import trained
 from tflite import arm64, description
@@ -93,7 +93,7 @@ class _Keras(Runtime):
         return self._run.hear(waveform)
 
     def draw(self, embedding: np.ndarray, z: np.ndarray) -> np.ndarray:
-        return figures.to_uint8(self._run.draw(z, embedding))
+        return pictures.to_uint8(self._run.draw(z, embedding))
 
 
 def verify(workdir: str, models: str, corpus: str | None, split: str, clips: int) -> None:
@@ -188,7 +188,7 @@ def _hear(run: Run, corpus: reader.Corpus, split: str, limit: int, window: int) 
             f"{corpus.folder}: {speakers} speakers in what was read of split '{split}': {max(_WAYS)} are needed"
         )
     z = run.z(np.arange(len(arrays["speakers"])))
-    return HeldOut(**arrays, z=z, images=figures.to_uint8(run.draw(z, arrays["embeddings"])))
+    return HeldOut(**arrays, z=z, images=pictures.to_uint8(run.draw(z, arrays["embeddings"])))
 
 
 def _measure(runtime: Runtime, held_out: HeldOut, run: Run) -> Measured:

@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 import tensorflow as tf
 
+from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.errors import UserError
 
@@ -103,11 +104,10 @@ def write_shard(folder: str, split: str, index: int, count: int, clips: Iterable
     """Writes shard `index` of `count`, aside and then renamed, and returns how many clips it holds."""
     path = os.path.join(folder, f"{split}-{index:05d}-of-{count:05d}.tfrecord")
     written = 0
-    with tf.io.TFRecordWriter(path + ".part") as writer:
+    with written_aside(path) as part, tf.io.TFRecordWriter(part) as writer:
         for clip in clips:
             writer.write(encode(clip, audio_format))
             written += 1
-    os.replace(path + ".part", path)
     return written
 
 
@@ -118,10 +118,9 @@ def write_description(folder: str, description: Mapping[str, Any]) -> None:
     (counts by split) and `dropped` (counts by reason).
     """
     path = os.path.join(folder, "corpus.json")
-    with open(path + ".part", "w", encoding="utf-8") as file:
+    with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(description, file, indent=2)
         file.write("\n")
-    os.replace(path + ".part", path)
 
 
 def read_description(folder: str) -> dict[str, Any]:

@@ -11,8 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from PIL import Image, PngImagePlugin
 
+from s2f_tf import pictures
+from s2f_tf.aside import written_aside
 from s2f_tf.data import png, reader
-from s2f_tf.evaluation import charts, figures
+from s2f_tf.evaluation import charts
 from s2f_tf.evaluation.run import Run
 from s2f_tf.evaluation.statistics import Figure
 from s2f_tf.evaluation.summary import Measured
@@ -178,17 +180,16 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
     """Leaves every figure in `<folder>/figures` and the page `<folder>/report.html`. Returns the page's path."""
     tree = measured.figures
     page = Page(f"Evaluation of {_name(run.workdir)}")
-    pictures = os.path.join(folder, "figures")
-    os.makedirs(pictures, exist_ok=True)
+    beside = os.path.join(folder, "figures")
+    os.makedirs(beside, exist_ok=True)
 
     def show(name: str, canvas: Canvas | np.ndarray | None, caption: str) -> None:
         if canvas is None:
             return
         data = _png(canvas)
-        path = os.path.join(pictures, f"{name}.png")
-        with open(path + ".part", "wb") as file:
+        path = os.path.join(beside, f"{name}.png")
+        with written_aside(path) as part, open(part, "wb") as file:
             file.write(data)
-        os.replace(path + ".part", path)
         page.figure(data, caption)
 
     by_title = {table.title: table for table in tables(tree)}
@@ -205,15 +206,15 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
         "synthetic, drawn from a voice; none is the face of whoever spoke.</p>"
     )
     page.add("<h2>Faces from voices</h2>")
-    examples = figures.held_out_examples(run.speech_encoder, corpus, tree["split"], run.config, _FACES)
+    examples = pictures.held_out_examples(run.speech_encoder, corpus, tree["split"], run.config, _FACES)
     show(
         "held_out",
-        figures.held_out_figure(run.generator, examples),
+        pictures.held_out_picture(run.generator, examples),
         "Held-out speakers: true, and drawn from the voice.",
     )
     z = run.z(np.arange(_FACES))
     some = slice(None, 4)
-    grid = figures.draw_faces(run.generator, examples.voices, z)
+    grid = pictures.draw_faces(run.generator, examples.voices, z)
     show(
         "c_varied",
         _grid(grid.swapaxes(0, 1)[some]),
@@ -223,10 +224,10 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
     shares = np.linspace(0, 1, _FACES)
     pairs = [(0, 1), (2, 3), (4, 5)]
     between = [slerp(examples.voices[a], examples.voices[b], shares) for a, b in pairs if b < len(examples.voices)]
-    rows = [figures.draw_faces(run.generator, voices, z[:1])[:, 0] for voices in between]
+    rows = [pictures.draw_faces(run.generator, voices, z[:1])[:, 0] for voices in between]
     show("c_interpolated", _grid(np.stack(rows)), "From one voice to another along the sphere, with z fixed.")
     between = [slerp(z[a], z[b], shares) for a, b in pairs]
-    rows = [figures.draw_faces(run.generator, examples.voices[:1], zs)[0] for zs in between]
+    rows = [pictures.draw_faces(run.generator, examples.voices[:1], zs)[0] for zs in between]
     show("z_interpolated", _grid(np.stack(rows)), "From one z to another, with the voice fixed.")
     page.add("<h2>Matching</h2>")
     lines = {**tree["matching"], **tree["generation"]["judge"]}
@@ -267,7 +268,7 @@ def _name(folder: str) -> str:
 
 def _grid(faces: np.ndarray) -> np.ndarray:
     """[R, C, H, W, 3] in [-1, 1] as one picture, enlarged, uint8."""
-    picture = Image.fromarray(figures.tile(faces))
+    picture = Image.fromarray(pictures.tile(faces))
     return np.asarray(picture.resize((picture.width * _ENLARGED, picture.height * _ENLARGED), Image.Resampling.BICUBIC))
 
 

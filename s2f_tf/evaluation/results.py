@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from s2f_tf.aside import written_aside
 from s2f_tf.errors import UserError
 from s2f_tf.evaluation.statistics import Figure
 
@@ -22,13 +23,11 @@ def save(tree: Mapping[str, Any], folder: str) -> str:
     try:
         os.makedirs(folder, exist_ok=True)
         draws = {name: leaf.draws.astype(np.float32) for name, leaf in leaves(tree) if isinstance(leaf, Figure)}
-        with open(os.path.join(folder, _DRAWS + ".part"), "wb") as file:
+        with written_aside(os.path.join(folder, _DRAWS)) as part, open(part, "wb") as file:
             np.savez_compressed(file, **draws)
-        os.replace(os.path.join(folder, _DRAWS + ".part"), os.path.join(folder, _DRAWS))
-        with open(path + ".part", "w", encoding="utf-8") as file:
+        with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
             json.dump(_plain(tree), file, indent=2)
             file.write("\n")
-        os.replace(path + ".part", path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     return path

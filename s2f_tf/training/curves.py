@@ -5,6 +5,8 @@ import os
 
 from matplotlib.figure import Figure as Canvas
 
+from s2f_tf.aside import written_aside
+
 _VALIDATION = "validation_"
 _COLUMNS = 3
 
@@ -39,5 +41,5 @@ def save(workdir: str, stage: str) -> None:
         panel.set_axis_off()
     path = os.path.join(workdir, "pictures", f"{stage}.png")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    canvas.savefig(path + ".part", format="png")
-    os.replace(path + ".part", path)
+    with written_aside(path) as part:
+        canvas.savefig(part, format="png")

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from s2f_tf.aside import written_aside
 from s2f_tf.config import Config, ConfigError
 from s2f_tf.data import reader
 from s2f_tf.errors import UserError
@@ -264,9 +265,8 @@ class Loop:
             return
         with open(path, encoding="utf-8") as file:
             whole = [line for line in file if line.endswith("\n")]
-        with open(path + ".part", "w", encoding="utf-8") as file:
+        with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
             file.writelines(line for line in whole if json.loads(line)["step"] <= step)
-        os.replace(path + ".part", path)
 
     def _log(self, writer: tf.summary.SummaryWriter, step: int, values: dict[str, float]) -> None:
         with open(os.path.join(self.folder, "log.jsonl"), "a", encoding="utf-8") as file:

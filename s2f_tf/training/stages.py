@@ -9,10 +9,11 @@ import soundfile
 import tensorflow as tf
 
 from s2f_tf import config as configuration
+from s2f_tf import pictures
+from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE, Config, ConfigError
 from s2f_tf.data import png, reader
 from s2f_tf.data.clip import CorpusError
-from s2f_tf.evaluation import figures
 from s2f_tf.models import trained
 from s2f_tf.training import curves, loop, validation
 from s2f_tf.training.generation import GenerationTrainer
@@ -95,13 +96,13 @@ def train_generation(
         encoders = [trained.load_network(name, workdir) for name in ("speech_encoder", "face_encoder")]
         trainer.start_from(*encoders)
     generator = trained.make("generator", config)
-    examples = figures.held_out_examples(encoders[0], corpus, "validation", config) if clips else None
+    examples = pictures.held_out_examples(encoders[0], corpus, "validation", config) if clips else None
     judged = os.path.exists(trained.path_of("judge_face_encoder", workdir))
 
     def picture(step: int) -> np.ndarray:
         generator.set_weights([variable.numpy() for variable in trainer.result()])
-        grid = figures.held_out_grid(generator, examples)
-        figures.save_png(grid, os.path.join(workdir, "pictures", f"step-{step:06d}.png"))
+        grid = pictures.held_out_grid(generator, examples)
+        pictures.save_png(grid, os.path.join(workdir, "pictures", f"step-{step:06d}.png"))
         return grid
 
     # Or the generator would learn to draw whatever is done to them.
@@ -130,14 +131,14 @@ def picture_held_out(config: Config, corpus: reader.Corpus, workdir: str) -> Non
     """
     speech_encoder, generator = (trained.load_network(name, workdir) for name in ("speech_encoder", "generator"))
     try:
-        examples = figures.held_out_examples(speech_encoder, corpus, "test", config)
+        examples = pictures.held_out_examples(speech_encoder, corpus, "test", config)
     except CorpusError as error:
         print(f"no picture of held-out speakers: {error}", flush=True)
         return
     path = os.path.join(workdir, "pictures", "held_out.png")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    figures.held_out_figure(generator, examples).savefig(path + ".part", format="png", metadata=png.TEXT)
-    os.replace(path + ".part", path)
+    with written_aside(path) as part:
+        pictures.held_out_picture(generator, examples).savefig(part, format="png", metadata=png.TEXT)
     for row, waveform in enumerate(examples.waveforms, 1):
         soundfile.write(path.replace(".png", f"-{row}.wav"), waveform, SAMPLE_RATE, subtype="PCM_16")
     print(f"held-out speakers, true and drawn: {path}", flush=True)

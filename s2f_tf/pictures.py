@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import tensorflow as tf
 
+from s2f_tf.aside import written_aside
 from s2f_tf.config import Config
 from s2f_tf.data import png, reader
 from s2f_tf.latent import z_from_seed
@@ -88,12 +89,11 @@ def held_out_grid(generator: keras.Model, examples: HeldOut, faces: int = 6) -> 
 def save_png(picture: np.ndarray, path: str) -> None:
     """Writes uint8 [H, W, 3] as a PNG that says it is synthetic, aside and then renamed."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path + ".part", "wb") as file:
+    with written_aside(path) as part, open(part, "wb") as file:
         file.write(png.encode_png(picture).numpy())
-    os.replace(path + ".part", path)
 
 
-def held_out_figure(generator: keras.Model, examples: HeldOut, faces: int = 5) -> matplotlib.figure.Figure:
+def held_out_picture(generator: keras.Model, examples: HeldOut, faces: int = 5) -> matplotlib.figure.Figure:
     """The picture that tells most: true faces of held-out speakers beside those drawn from their voices, with words."""
     grid = held_out_grid(generator, examples, faces)
     size = examples.faces.shape[1]
