@@ -117,7 +117,7 @@ class GenerationTrainer(keras.Model):
         """What G's objective has beyond the paper's, each with the weight of its name in the settings.
 
         consistency: F, as matching left it, shall pick a generated face's voice among those of the batch. Without it
-            the generator follows the loudest of what S hears and draws the rest at random.
+            less of what S hears is drawn.
         diversity: faces of one voice shall differ (`losses.diversity`). Without it z is ignored.
 
         `docs/training.md` has what each buys. One of weight 0 is not computed.
