@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from benchmarks import training_step
 from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
 from s2f_tf.config import Config
@@ -75,15 +76,8 @@ def main() -> None:
 
 
 def _step(trainer: MatchingTrainer | GenerationTrainer, config: Config, count: int, calls: int) -> _Step:
-    rng = np.random.default_rng(0)
-    size = config.data.face_size
-    batch = {
-        "waveform": tf.constant(rng.normal(size=(count, config.window_samples)), tf.float32),
-        "face": tf.constant(rng.uniform(-1, 1, size=(count, size, size, 3)), tf.float32),
-        "speaker": tf.range(count, dtype=tf.int64),
-    }
-    strategy = tf.distribute.get_strategy()
-    function = tf.function(lambda: strategy.run(trainer.train_step, args=(batch,)))
+    batch = training_step.batch(config, count)
+    function = training_step.compiled(trainer, batch)
     of_penalty = 0.0
     if isinstance(trainer, GenerationTrainer):
         penalty = tf.function(lambda: trainer.penalty(batch["face"], tf.zeros((count, config.embedding_size)), 1.0))
