@@ -141,7 +141,7 @@ class GenerationTrainer(keras.Model):
                 self.scale,
             )
         if self.settings.diversity:
-            again = self.generator(pairs["other_z"], pairs["voice"], training=True)
+            again = self.generator(tf.gather(pairs["all_z"], pairs["others"]), pairs["voice"], training=True)
             target = self.settings.diversity_distance * self.distance(batch["face"])
             terms["diversity"] = losses.diversity(fake, again, target)
         return terms
@@ -149,8 +149,8 @@ class GenerationTrainer(keras.Model):
     def pair(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
         """This replica's voices, each with another's and with a z.
 
-        Another's voice, and another z, are those of the next clip in the global batch; z comes from one draw for the
-        whole of it. With them come all voices and speakers of the global batch, and the places in it of this replica's.
+        Another's voice is that of the next clip in the global batch; z comes from one draw for the whole of it. With
+        them come all voices, speakers and z of the global batch, and the places in it of this replica's and the others.
         """
         replica = tf.distribute.get_replica_context()
         voice = self.speech_encoder(batch["waveform"], training=False)
@@ -158,7 +158,7 @@ class GenerationTrainer(keras.Model):
         count, total = tf.shape(voice)[0], tf.shape(voices)[0]
         places = replica.replica_id_in_sync_group * count + tf.range(count)
         others = (places + 1) % total
-        z = tf.random.stateless_normal([total, self.z_size], seed=tf.stack([self.seed, tf.cast(step, tf.int32)]))
+        all_z = tf.random.stateless_normal([total, self.z_size], seed=tf.stack([self.seed, tf.cast(step, tf.int32)]))
         return {
             "voice": voice,
             "voices": voices,
@@ -166,8 +166,9 @@ class GenerationTrainer(keras.Model):
             "places": places,
             "other_voice": tf.gather(voices, others),
             "differs": tf.cast(tf.not_equal(tf.gather(speakers, others), batch["speaker"]), tf.float32),
-            "z": tf.gather(z, places),
-            "other_z": tf.gather(z, others),
+            "z": tf.gather(all_z, places),
+            "all_z": all_z,
+            "others": others,
         }
 
     def distance(self, faces: tf.Tensor) -> tf.Tensor:
