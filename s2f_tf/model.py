@@ -33,6 +33,7 @@ class Model:
         self.config = signatures.config
         endpoints = signatures.endpoints()
         self._embed_speech, self._embed_face = endpoints["embed_speech"], endpoints["embed_face"]
+        self._match = endpoints["match"]
         self._draw = tf.function(signatures.draw)
 
     def draw(self, voice: Voice, faces: int = 6, seed: int = 1) -> np.ndarray:
@@ -55,8 +56,8 @@ class Model:
 
     def match(self, voice: Voice, pictures: Sequence[Picture]) -> np.ndarray:
         """How likely each of these faces is that of the voice, given that one of them is: float32 [N], of sum 1."""
-        cosines = np.stack([self.embed_face(picture) for picture in pictures]) @ self.embed(voice)
-        return tf.nn.softmax(self.config.matching.scale * cosines).numpy()
+        encoded = tf.constant([_encoded(picture) for picture in pictures], tf.string)
+        return self._match(tf.constant(_wav(voice)), encoded)["probability"].numpy()
 
 
 def _wav(voice: Voice) -> bytes:
@@ -70,11 +71,11 @@ def _encoded(picture: Picture) -> bytes:
     if isinstance(picture, np.ndarray):
         return tf.io.encode_png(picture).numpy()
     try:
-        with Image.open(picture, formats=("JPEG", "PNG")) as image:
-            image.load()
+        with open(picture, "rb") as file, Image.open(file, formats=("JPEG", "PNG")) as image:
             if max(image.size) > MAX_SIDE:
                 raise PictureError(f"{picture} has {image.size} pixels: at most {MAX_SIDE} a side are allowed")
-        with open(picture, "rb") as file:
+            image.load()
+            file.seek(0)
             return file.read()
     except OSError as error:
         raise PictureError(f"{picture} cannot be read as JPEG or PNG: {error}") from error
