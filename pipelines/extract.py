@@ -13,7 +13,7 @@ from pipelines.sources import Item, Span
 from pipelines.video import Pictures
 from s2f_tf.data import audio, clip
 
-VERSION = 2  # of what this file, `pairs` and those they use make of a file; raise it when that changes
+VERSION = 3  # of what this file, `pairs` and those they use make of a file; raise it when that changes
 MIN_SECONDS = 1.0
 
 
