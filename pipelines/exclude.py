@@ -5,7 +5,7 @@ from absl import flags
 from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
-from pipelines import exclusion, splits
+from . import exclusion, splits
 
 _CORPUS = flags.DEFINE_string("corpus", None, "folder with a corpus.json", required=True)
 _SPEAKER = flags.DEFINE_multi_string(

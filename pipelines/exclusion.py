@@ -20,12 +20,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines import holdings, results
-from pipelines.progress import Progress
 from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
+
+from . import holdings, results
+from .progress import Progress
 
 _FILE = "@"
 _PURPOSE = b"s2f_tf excluded speaker\0"  # so that it is no hash of the name that anything else makes

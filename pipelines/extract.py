@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
-from pipelines import faces, follow, sound, voice
-from pipelines.reasons import Drop, Reason
-from pipelines.sources import Item, Span
-from pipelines.video import Pictures
 from s2f_tf.data import audio, clip
+
+from . import faces, follow, sound, voice
+from .reasons import Drop, Reason
+from .sources import Item, Span
+from .video import Pictures
 
 VERSION = 3  # of what this file, `pairs` and those they use make of a file; raise it when that changes
 MIN_SECONDS = 1.0

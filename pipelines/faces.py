@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipelines.reasons import Reason
+from .reasons import Reason
 
 SMALLEST = 20  # pixels: MTCNN, told to begin with larger faces, which would be quicker, in version 1.0.0 finds none
 MOST_TURNED = 0.6  # see `Face.turn`: beyond it, half of the face is hidden

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.faces import Face
-from pipelines.reasons import Reason
+from .faces import Face
+from .reasons import Reason
 
 _SHIFT = 1.0  # of its width: further a face does not move from one picture to the next that is looked at
 _GROWTH = 1.6  # nor does its width change by more than this factor

@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.progress import Progress
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
 from s2f_tf.data.clip import Clip
+
+from .progress import Progress
 
 _FRAME = 16  # bytes that a TFRecord adds to its data
 _NAMED = 5  # damaged records are told by name, and the others are counted

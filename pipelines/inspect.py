@@ -8,10 +8,11 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 from s2f_tf.aside import written_aside
 
 # isort: split
-from pipelines import contact_sheet, holdings
-from pipelines.holdings import Holdings
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
+
+from . import contact_sheet, holdings
+from .holdings import Holdings
 
 _OUT = flags.DEFINE_string("out", "contact_sheet.png", "PNG file for clips drawn at random, with their waveforms")
 _CLIPS = flags.DEFINE_integer("clips", 24, "how many to draw", lower_bound=1, upper_bound=1000)

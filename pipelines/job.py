@@ -27,13 +27,14 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipelines import exclusion, pairs, reasons, results, shards, sources, splits
-from pipelines.extract import Settings, extract
-from pipelines.progress import Progress, Tally, processes, tallied
-from pipelines.reasons import Drop, Reason
-from pipelines.sources import Item
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
+
+from . import exclusion, pairs, reasons, results, shards, sources, splits
+from .extract import Settings, extract
+from .progress import Progress, Tally, processes, tallied
+from .reasons import Drop, Reason
+from .sources import Item
 
 _MOST_TRIES = 5
 _LOOKED = 0.5  # seconds between two looks at how far the job is
@@ -199,7 +200,7 @@ class _Extract(beam.DoFn):
         key = results.key(item, self._job.settings)
         reused = results.is_done(self._job.aside, item, key)
         if not reused:
-            from pipelines.faces import shared_detector
+            from .faces import shared_detector
 
             if results.tries(self._job.aside, item) > _MOST_TRIES:
                 found = iter([Drop(Reason.CRASHED, item.name)])

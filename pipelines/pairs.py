@@ -15,12 +15,13 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from pipelines import faces, follow, photograph
-from pipelines.extract import Settings
-from pipelines.reasons import Drop, Reason
-from pipelines.sources import Item
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, clip
+
+from . import faces, follow, photograph
+from .extract import Settings
+from .reasons import Drop, Reason
+from .sources import Item
 
 _LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
 _BLANK = 8  # of 256 levels: a picture that spans no more shows nothing

@@ -11,10 +11,11 @@ from typing import Any
 
 from absl import app, flags
 
-from pipelines import sources
 from s2f_tf import command
 from s2f_tf.config import AUDIO_FORMATS, MAX_SECONDS
 from s2f_tf.errors import UserError
+
+from . import sources
 
 _SOURCE = flags.DEFINE_enum(
     "source",
@@ -54,9 +55,10 @@ _WORKERS = flags.DEFINE_integer(
 
 
 def _prepare(options: Any) -> str:
-    from pipelines import exclusion, job
-    from pipelines.extract import Settings
     from s2f_tf.data import audio
+
+    from . import exclusion, job
+    from .extract import Settings
 
     settings = Settings(
         face_size=_FACE_SIZE.value,
@@ -84,7 +86,7 @@ def _beam_options(arguments: list[str]) -> Any:
     logging.disable(logging.WARNING)  # of Google's cloud, which is not wanted
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipelines import job
+    from . import job
 
     logging.disable(logging.NOTSET)
     here = ["--direct_running_mode=multi_processing", f"--direct_num_workers={_WORKERS.value}"]
@@ -104,7 +106,7 @@ def main(for_beam: list[str]) -> None:
     print(f"looking through {_INPUT.value}", file=sys.stderr, flush=True)
     print(_prepare(_beam_options(for_beam)))
     if _REPORT.value:
-        from pipelines import report
+        from . import report
 
         report.write(_OUTPUT.value, _REPORT.value)
 

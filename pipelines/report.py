@@ -7,11 +7,12 @@ import os
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from pipelines import contact_sheet, holdings
-from pipelines.holdings import Counts, Holdings
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
 from s2f_tf.page import Page
+
+from . import contact_sheet, holdings
+from .holdings import Counts, Holdings
 
 _CLIPS, _SEED = 24, 1
 _COLOURS = ("#2f6f9f", "#d1683f", "#4c956c", "#8a5a9e")

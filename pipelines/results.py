@@ -24,13 +24,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines import sources, splits
-from pipelines.extract import VERSION, Settings
-from pipelines.reasons import Drop, Dropped
-from pipelines.sources import Item
 from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip
+
+from . import sources, splits
+from .extract import VERSION, Settings
+from .reasons import Drop, Dropped
+from .sources import Item
 
 FOLDER = ".unfinished"
 

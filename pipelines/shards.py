@@ -15,11 +15,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipelines import reasons, results, splits
-from pipelines.reasons import Dropped
-from pipelines.results import Result
 from s2f_tf.aside import written_aside
 from s2f_tf.errors import UserError
+
+from . import reasons, results, splits
+from .reasons import Dropped
+from .results import Result
 
 BYTES = 100_000_000  # that a shard may hold
 

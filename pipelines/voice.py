@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from pipelines.reasons import Reason
 from s2f_tf.config import SAMPLE_RATE
+
+from .reasons import Reason
 
 HOP = SAMPLE_RATE // 100  # samples from one moment to the next
 

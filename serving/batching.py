@@ -15,10 +15,11 @@ import numpy as np
 from grpc import StatusCode
 
 from s2f_tf.errors import UserError
-from serving.config_protos import BatchingParameters
-from serving.errors import RequestError, invalid
-from serving.monitoring import BATCH_SIZE
-from serving.servable import Servable
+
+from .config_protos import BatchingParameters
+from .errors import RequestError, invalid
+from .monitoring import BATCH_SIZE
+from .servable import Servable
 
 Arrays = Mapping[str, np.ndarray]
 

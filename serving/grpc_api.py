@@ -21,10 +21,10 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import inference
-from serving.errors import RequestError, from_exception, invalid
-from serving.models import Models
-from serving.service import Service
+from . import inference
+from .errors import RequestError, from_exception, invalid
+from .models import Models
+from .service import Service
 
 _MAX_MESSAGE = 1024  # characters of an error, which travels in a header
 

@@ -20,9 +20,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import tensors
-from serving.errors import RequestError, invalid
-from serving.servable import Servable
+from . import tensors
+from .errors import RequestError, invalid
+from .servable import Servable
 
 DEFAULT_SIGNATURE = "serving_default"
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"

@@ -13,7 +13,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
-from serving.errors import RequestError, invalid
+from .errors import RequestError, invalid
 
 MAX_VALUES = 8_000_000  # numbers, strings, lists and objects in one body: each takes some 60 bytes of memory
 

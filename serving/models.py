@@ -17,9 +17,9 @@ from grpc import StatusCode
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving import versions
-from serving.errors import RequestError, from_exception, invalid
-from serving.servable import Servable
+from . import versions
+from .errors import RequestError, from_exception, invalid
+from .servable import Servable
 
 State = get_model_status_pb2.ModelVersionStatus.State
 Loader = Callable[[str, int, str], Servable]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import prometheus_client
 from prometheus_client import Counter, Histogram
 
-from serving.errors import from_exception
+from .errors import from_exception
 
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

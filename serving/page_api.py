@@ -9,10 +9,11 @@ from tensorflow_serving.apis import model_pb2
 
 from s2f_tf import config
 from s2f_tf.config import ConfigError
-from serving.errors import RequestError
-from serving.photographs import MAX_BYTES, Photographs
-from serving.rest_api import error_response, read
-from serving.service import Service
+
+from .errors import RequestError
+from .photographs import MAX_BYTES, Photographs
+from .rest_api import error_response, read
+from .service import Service
 
 FOLDER = os.path.join(os.path.dirname(__file__), "page")
 

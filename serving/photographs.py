@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from grpc import StatusCode
 
-from serving.errors import RequestError, invalid
+from .errors import RequestError, invalid
 
 MAX_BYTES = 20_000_000  # of a photograph
 MAX_FACES = 16

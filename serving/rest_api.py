@@ -20,10 +20,10 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import inference, json_tensor
-from serving.errors import RequestError, from_exception, invalid
-from serving.servable import Servable
-from serving.service import Service
+from . import inference, json_tensor
+from .errors import RequestError, from_exception, invalid
+from .servable import Servable
+from .service import Service
 
 _PLACE = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _RUN = re.compile(rf"/v1/models/(?P<model>[^/:]+){_PLACE}:(?P<method>classify|regress|predict)", re.IGNORECASE)

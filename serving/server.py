@@ -15,16 +15,17 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from s2f_tf import command
 from s2f_tf.errors import UserError
-from serving import config_protos, demo_model, monitoring, warmup
-from serving.batching import Batcher, Runner
-from serving.errors import RequestError
-from serving.grpc_api import BadBytes, add_to_server
-from serving.models import Models
-from serving.page_api import PageApi
-from serving.photographs import Photographs
-from serving.rest_api import RestApi
-from serving.servable import Servable, session_config
-from serving.service import Service
+
+from . import config_protos, demo_model, monitoring, warmup
+from .batching import Batcher, Runner
+from .errors import RequestError
+from .grpc_api import BadBytes, add_to_server
+from .models import Models
+from .page_api import PageApi
+from .photographs import Photographs
+from .rest_api import RestApi
+from .servable import Servable, session_config
+from .service import Service
 
 # TensorFlow Serving's own flags.
 _PORT = flags.DEFINE_integer("port", 8500, "of gRPC; 0 opens none", lower_bound=0, upper_bound=65535)

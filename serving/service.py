@@ -5,11 +5,11 @@ from typing import Any
 
 from tensorflow_serving.apis import model_pb2
 
-from serving import monitoring
-from serving.batching import Runner
-from serving.inference import Plan
-from serving.models import Models
-from serving.servable import Servable
+from . import monitoring
+from .batching import Runner
+from .inference import Plan
+from .models import Models
+from .servable import Servable
 
 
 class Service:

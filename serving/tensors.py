@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving.errors import invalid
+from .errors import invalid
 
 MAX_BYTES = 2**28  # of one tensor; a proto of a few bytes may claim any shape
 

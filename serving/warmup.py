@@ -6,9 +6,9 @@ import tensorflow as tf
 from grpc import StatusCode
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import inference
-from serving.errors import RequestError, invalid
-from serving.servable import Servable
+from . import inference
+from .errors import RequestError, invalid
+from .servable import Servable
 
 FILE = "tf_serving_warmup_requests"
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from s2f_tf import command
 from s2f_tf.errors import UserError
-from tflite.runtimes import Runtime
+
+from .runtimes import Runtime
 
 _EMULATOR = "qemu-aarch64-static"
 # A phone of 2018. Told nothing, the emulator has newer instructions for eight bits, too, and counts wrong: int8 matched

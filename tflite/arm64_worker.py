@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tflite.runtimes import LiteRT
+from .runtimes import LiteRT
 
 
 def main(path: str) -> None:

@@ -16,8 +16,9 @@ from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import reader, synthetic
 from s2f_tf.errors import UserError
 from s2f_tf.latent import z_from_seed
-from tflite import description, metadata, quantisation
-from tflite.window import loudest_window
+
+from . import description, metadata, quantisation
+from .window import loudest_window
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 BUNDLED_RUNTIME = "2.16.1"  # of org.tensorflow:tensorflow-lite, which the Android app bundles

@@ -7,7 +7,8 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 # isort: split
 from s2f_tf.config import MAX_SECONDS, MIN_SECONDS
 from s2f_tf.models import trained
-from tflite import conversion
+
+from . import conversion
 
 _WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by default the weights in the package")
 _OUTPUT = flags.DEFINE_string("output", "out", "folder for the models and for s2f.json, which describes them")

@@ -12,7 +12,8 @@ import tensorflow as tf
 import s2f_tf
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.errors import UserError
-from tflite import metadata
+
+from . import metadata
 
 NAME = "s2f.json"
 SIGNATURES = ("embed_speech", "generate")

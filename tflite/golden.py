@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from s2f_tf.data.audio import resample
 from s2f_tf.latent import normal_quantiles, slerp, z_from_seed
-from tflite.window import loudest_window
+
+from .window import loudest_window
 
 FOLDER = os.path.join(os.path.dirname(__file__), "android", "core", "src", "test", "resources", "golden")
 RATES = (8_000, 16_000, 22_050, 44_100, 48_000)  # Hz, at which microphones record

@@ -15,9 +15,10 @@ from s2f_tf.errors import UserError
 from s2f_tf.evaluation import generation, matching
 from s2f_tf.evaluation.run import Run
 from s2f_tf.models import trained
-from tflite import arm64, description
-from tflite.runtimes import LiteRT, OnnxRuntime, Runtime, SavedModel
-from tflite.window import loudest_window
+
+from . import arm64, description
+from .runtimes import LiteRT, OnnxRuntime, Runtime, SavedModel
+from .window import loudest_window
 
 _WAYS = (2, 10)
 _LEVELS = 127.5  # levels of a picture in 1, the unit of a face in [-1, 1]

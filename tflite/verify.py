@@ -6,7 +6,8 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
 from s2f_tf.models import trained
-from tflite import verification
+
+from . import verification
 
 _WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by default the weights in the package")
 _MODELS = flags.DEFINE_string("models", "out", "folder that `python -m tflite.convert` wrote of that run")
