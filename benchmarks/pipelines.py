@@ -55,7 +55,8 @@ def main() -> None:
 
 def stages(folder: str, rounds: int) -> dict[str, float]:
     """Processor seconds of each stage, the seconds of video, and the clips, of up to 6 videos, so many times."""
-    from pipelines import extract, faces, results, sources, video
+    from pipelines import extract, quality, results, sources, video
+    from s2f_tf import faces
     from s2f_tf.data import clip
 
     settings = extract.Settings(face_size=128, faces_per_clip=4, max_seconds=20.0, audio_format="flac")
@@ -66,8 +67,8 @@ def stages(folder: str, rounds: int) -> dict[str, float]:
         (video.Pictures, "at", "decode"),
         (extract, "_utterances", "listen"),
         (faces.Detector, "find", "detect"),
-        (extract, "_crop", "align"),
-        (extract, "_encoded", "encode"),
+        (quality, "crop", "align"),
+        (faces, "encode", "encode"),
         (clip, "encode", "encode"),
     ):
         setattr(module, name, _timed(getattr(module, name), stage, spent))
@@ -89,7 +90,8 @@ def detectors(folder: str, rounds: int) -> list[tuple[float, float]]:
     import cv2
     from mtcnn import MTCNN
 
-    from pipelines import faces, sources, video
+    from pipelines import sources, video
+    from s2f_tf import faces
 
     bare, ours = MTCNN(), faces.shared_detector()
     _, row = next(sources.rows("folder", folder, None))

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
+from s2f_tf import faces
 from s2f_tf.data import audio, clip
 
-from . import faces, follow, sound, voice
+from . import follow, quality, sound, voice
 from .reasons import Drop, Reason
 from .sources import Item, Span
 from .video import Pictures
@@ -123,7 +124,7 @@ def _faces(
     if isinstance(followed, Reason):
         return followed
     judged = [
-        faces.crop(picture, face, settings.face_size) for picture, face in zip(shown, followed, strict=True) if face
+        quality.crop(picture, face, settings.face_size) for picture, face in zip(shown, followed, strict=True) if face
     ]
     crops = [crop for crop in judged if not isinstance(crop, Reason)]
     if not crops:

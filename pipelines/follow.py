@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .faces import Face
+from s2f_tf.faces import Face
+
 from .reasons import Reason
 
 _SHIFT = 1.0  # of its width: further a face does not move from one picture to the next that is looked at

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from s2f_tf import faces, photograph
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, clip
 
-from . import faces, follow, photograph
+from . import follow, quality
 from .extract import Settings
 from .reasons import Drop, Reason
 from .sources import Item
@@ -74,12 +75,12 @@ def _face(path: str, settings: Settings, detector: faces.Detector | None) -> np.
     if isinstance(followed, Reason):
         return followed
     # Turned as it may be: of a video there are other pictures, of a still there is none.
-    return faces.crop(picture, followed[0], settings.face_size, most_turned=np.inf)
+    return quality.crop(picture, followed[0], settings.face_size, most_turned=np.inf)
 
 
 def _middle(picture: np.ndarray, size: int) -> np.ndarray | Reason:
     side = min(picture.shape[:2])
-    if faces.MOST_STRETCHED * side < size:
+    if quality.MOST_STRETCHED * side < size:
         return Reason.FACE_TOO_SMALL
     top, left = ((length - side) // 2 for length in picture.shape[:2])
     square = picture[top : top + side, left : left + side]

@@ -80,7 +80,7 @@ class Photographs:
 
 def _find(file: bytes) -> list[AlignedFace]:
     """In the detector's process."""
-    from pipelines import faces, photograph
+    from s2f_tf import faces, photograph  # what they import is of the extra `pipelines`
 
     try:
         pixels = photograph.read(io.BytesIO(file), _LOOKED_AT)

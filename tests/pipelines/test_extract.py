@@ -7,9 +7,10 @@ import pytest
 import videos
 from PIL import Image
 
-from pipelines import extract, faces
+from pipelines import extract
 from pipelines.reasons import Drop, Reason
 from pipelines.sources import Item, Span
+from s2f_tf import faces
 from s2f_tf.config import SAMPLE_RATE
 
 

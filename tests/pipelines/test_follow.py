@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipelines.faces import Face
 from pipelines.follow import follow
 from pipelines.reasons import Reason
+from s2f_tf.faces import Face
 
 SIDE = 480
 

@@ -15,8 +15,9 @@ import tensorflow as tf
 import videos
 from PIL import Image
 
-from pipelines import exclusion, faces, job, results
+from pipelines import exclusion, job, results
 from pipelines.reasons import Drop, Reason
+from s2f_tf import faces
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
 

@@ -16,7 +16,8 @@ import tensorflow as tf
 import videos
 from PIL import Image
 
-from pipelines import faces, job
+from pipelines import job
+from s2f_tf import faces
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
 

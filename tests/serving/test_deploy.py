@@ -176,7 +176,7 @@ def test_the_image_holds_all_that_the_server_imports(tmp_path):
     for source, place in [*copied, ("s2f_tf", "../site/s2f_tf")]:
         shutil.copytree(ROOT / source, tmp_path / "app" / place, ignore=shutil.ignore_patterns("deploy", "__pycache__"))
     script = """import importlib.util, serving.server, s2f_tf
-assert importlib.util.find_spec("pipelines.faces") and importlib.util.find_spec("s2f_tf.export")
+assert importlib.util.find_spec("s2f_tf.faces") and importlib.util.find_spec("s2f_tf.export")
 print(s2f_tf.__file__, serving.__file__)"""
     output = run(
         sys.executable,

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from pipelines import photograph
+from s2f_tf import photograph
 
 
 @pytest.fixture(scope="module")

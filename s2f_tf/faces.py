@@ -1,4 +1,4 @@
-"""Faces in pictures: found, judged and aligned. The detector is MTCNN, whose weights come in its package."""
+"""Faces in pictures: found and aligned. The detector is MTCNN, whose weights come in its package."""
 
 import dataclasses
 import functools
@@ -8,17 +8,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .reasons import Reason
-
 SMALLEST = 20  # pixels: MTCNN, told to begin with larger faces, which would be quicker, in version 1.0.0 finds none
-MOST_TURNED = 0.6  # see `Face.turn`: beyond it, half of the face is hidden
-MOST_STRETCHED = 2.0  # a face may be made so much larger, and no more
-LEAST_SHARPNESS = 0.15  # see `sharpness`
-JUDGED = 96  # pixels a side of a crop whose sharpness is told; of a smaller one it would be overrated
+EYES = 0.27  # of the side of a crop lies between the eyes; see `align`
 
 _CONFIDENCE = 0.9
 _JPEG_QUALITY = 95
-_EYES = 0.27  # of the side of a crop lies between the eyes; see `align`
 # Where the eyes, the nose and the corners of the mouth shall be, as shares of the side: the crop holds hair and chin,
 # and the eyes are where those of the synthetic speakers are.
 _PLACES = np.array([[0.365, 0.46], [0.635, 0.46], [0.5, 0.61], [0.39, 0.72], [0.61, 0.72]], np.float32)
@@ -108,33 +102,10 @@ def align(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
     return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def crop(picture: np.ndarray, face: Face, size: int, most_turned: float = MOST_TURNED) -> np.ndarray | Reason:
-    """As `align`, or what is wrong with the face: it is too small, turned away or blurred."""
-    if _EYES * size > MOST_STRETCHED * np.linalg.norm(face.landmarks[1] - face.landmarks[0]):
-        return Reason.FACE_TOO_SMALL
-    if face.turn > most_turned:
-        return Reason.TURNED_AWAY
-    if sharpness(align(picture, face, JUDGED)) < LEAST_SHARPNESS:
-        return Reason.BLURRED
-    return align(picture, face, size)
-
-
 def encode(face: np.ndarray) -> bytes:
     """uint8 [H, W, 3] as a JPEG file."""
     bgr = cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
-
-
-def sharpness(crop: np.ndarray) -> float:
-    """How much detail an aligned face shows, whatever its contrast: 0.5 to 0.7 in a sharp photograph.
-
-    It is the spread of the Laplacian relative to that of the brightness, at `JUDGED` pixels a side, which the crop
-    shall have at least. A face of 80 pixels that is blurred by 4 of them has 0.15.
-    """
-    small = cv2.resize(crop, (JUDGED, JUDGED), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    middle = grey[24:84, 24:72]
-    return float(cv2.Laplacian(middle, cv2.CV_32F).std() / max(middle.std(), 1.0))
 
 
 def _similarity(points: np.ndarray, places: np.ndarray) -> np.ndarray:
