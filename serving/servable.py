@@ -1,5 +1,6 @@
 """One version of a model in memory."""
 
+import abc
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,40 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 _MAX_CALLABLES = 64  # each set of outputs that was ever asked for has one
 
 
-class Servable:
+class Servable(abc.ABC):
+    """A version of a model that is ready to answer.
+
+    Attributes:
+        name: of the model.
+        version: its number.
+        folder: what it was loaded from.
+        signatures: by name; the names of their tensors are what `run` takes.
+    """
+
+    signatures: Mapping[str, meta_graph_pb2.SignatureDef]
+
+    def __init__(self, name: str, version: int, folder: str) -> None:
+        self.name = name
+        self.version = version
+        self.folder = folder
+
+    @abc.abstractmethod
+    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> dict[str, np.ndarray]:
+        """Feeds arrays to tensors, both by their names in the graph, and returns the arrays that come out.
+
+        Any thread may call it. Raises what `errors.from_exception` knows.
+        """
+
+    def extra(self, name: str) -> str:
+        """The path of a file in the model's `assets.extra`, whether it is there or not."""
+        return os.path.join(self.folder, "assets.extra", name)
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Gives its memory back; nothing may be running."""
+
+
+class SavedModel(Servable):
     """A SavedModel in a session of its own; it needs no code but TensorFlow's.
 
     Args:
@@ -28,9 +62,7 @@ class Servable:
     def __init__(
         self, name: str, version: int, folder: str, tags: Sequence[str], session_config: config_pb2.ConfigProto
     ) -> None:
-        self.name = name
-        self.version = version
-        self.folder = folder
+        super().__init__(name, version, folder)
         graph = tf.Graph()
         with graph.as_default():
             self._session = tf.compat.v1.Session(graph=graph, config=session_config)
@@ -42,14 +74,11 @@ class Servable:
             except BaseException:
                 self._session.close()
                 raise
-        self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = dict(loaded.signature_def)
+        self.signatures = dict(loaded.signature_def)
         self._callable = functools.lru_cache(_MAX_CALLABLES)(self._make_callable)
 
     def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> dict[str, np.ndarray]:
-        """Feeds arrays to tensors, both by their names in the graph, and returns the arrays that come out.
-
-        Any thread may call it. Raises `tf.errors.OpError`.
-        """
+        """See `Servable`. Raises `tf.errors.OpError`."""
         inputs, outputs = tuple(sorted(feeds)), tuple(sorted(set(fetches)))
         call = self._callable(inputs, outputs)
         try:
@@ -61,12 +90,8 @@ class Servable:
         arrays = (np.array(one, object) if isinstance(one, bytes) else np.asarray(one) for one in fetched)
         return dict(zip(outputs, arrays, strict=True))
 
-    def extra(self, name: str) -> str:
-        """The path of a file in the model's `assets.extra`, whether it is there or not."""
-        return os.path.join(self.folder, "assets.extra", name)
-
     def close(self) -> None:
-        """Gives its memory back; nothing may be running."""
+        """See `Servable`."""
         self._callable.cache_clear()
         self._session.close()
 

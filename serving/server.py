@@ -24,7 +24,7 @@ from .models import Models
 from .page_api import PageApi
 from .photographs import Photographs
 from .rest_api import RestApi
-from .servable import Servable, session_config
+from .servable import SavedModel, Servable, session_config
 from .service import Service
 
 # TensorFlow Serving's own flags.
@@ -228,7 +228,7 @@ def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine) -> None:
 
 def _load(name: str, version: int, folder: str) -> Servable:
     threads = session_config(_PARALLELISM.value or _INTRA.value, _PARALLELISM.value or _INTER.value)
-    loaded = Servable(name, version, folder, _TAGS.value.split(","), threads)
+    loaded = SavedModel(name, version, folder, _TAGS.value.split(","), threads)
     try:
         if _WARM_UP.value:
             warmup.warm_up(loaded, _WARM_UP_ITERATIONS.value)

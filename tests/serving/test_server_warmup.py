@@ -6,10 +6,10 @@ from tensorflow_serving.apis import inference_pb2, prediction_log_pb2
 
 from serving import warmup
 from serving.errors import RequestError
-from serving.servable import Servable, session_config
+from serving.servable import SavedModel, session_config
 
 
-class Counted(Servable):
+class Counted(SavedModel):
     """Counts what it runs."""
 
     def __init__(self, folder):
