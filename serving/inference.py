@@ -25,7 +25,7 @@ from .errors import RequestError, invalid
 from .servable import Servable
 
 DEFAULT_SIGNATURE = "serving_default"
-CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
+CLASSIFY, REGRESS, PREDICT = (f"tensorflow/serving/{method}" for method in ("classify", "regress", "predict"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,11 +58,14 @@ _EARLY_LABELS = flags.DEFINE_boolean(
     "allow_version_labels_for_unavailable_models", False, "let a new label name a version that is not loaded yet"
 )
 _TAGS = flags.DEFINE_string("saved_model_tags", "serve", "of the graph in a SavedModel, with commas between them")
+_PREFER_TFLITE = flags.DEFINE_boolean(
+    "prefer_tflite_model", False, "serve model.tflite, by LiteRT, where a version's folder has one; else its SavedModel"
+)
 _PARALLELISM = flags.DEFINE_integer(
     "tensorflow_session_parallelism", 0, "both of the next two flags at once", lower_bound=0
 )
 _INTRA = flags.DEFINE_integer(
-    "tensorflow_intra_op_parallelism", 0, "threads of one operation; 0 is TensorFlow's choice", lower_bound=0
+    "tensorflow_intra_op_parallelism", 0, "threads of an operation; 0 is TensorFlow's choice, LiteRT's 1", lower_bound=0
 )
 _INTER = flags.DEFINE_integer(
     "tensorflow_inter_op_parallelism", 0, "operations at a time; 0 is TensorFlow's choice", lower_bound=0
@@ -103,6 +106,13 @@ def main() -> None:
             "--tensorflow_session_parallelism stands for --tensorflow_intra_op_parallelism and "
             "--tensorflow_inter_op_parallelism: give it, or those"
         )
+    if _PREFER_TFLITE.value:
+        try:
+            import ai_edge_litert.interpreter  # noqa: F401  (before a model is there)
+        except ImportError as error:
+            raise UserError(
+                f"--prefer_tflite_model takes the extra `tflite`: pip install s2f_tf[tflite] ({error})"
+            ) from error
     options = {
         "grpc.so_reuseport": 0,  # another server on this port is an error
         "grpc.max_receive_message_length": _MAX_BYTES.value,
@@ -227,8 +237,7 @@ def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine) -> None:
 
 
 def _load(name: str, version: int, folder: str) -> Servable:
-    threads = session_config(_PARALLELISM.value or _INTRA.value, _PARALLELISM.value or _INTER.value)
-    loaded = SavedModel(name, version, folder, _TAGS.value.split(","), threads)
+    loaded = _servable(name, version, folder)
     try:
         if _WARM_UP.value:
             warmup.warm_up(loaded, _WARM_UP_ITERATIONS.value)
@@ -236,6 +245,16 @@ def _load(name: str, version: int, folder: str) -> Servable:
         loaded.close()
         raise
     return loaded
+
+
+def _servable(name: str, version: int, folder: str) -> Servable:
+    intra, inter = (_PARALLELISM.value or flag.value for flag in (_INTRA, _INTER))
+    if _PREFER_TFLITE.value:
+        from . import tflite_model
+
+        if os.path.exists(os.path.join(folder, tflite_model.FILE)):
+            return tflite_model.TFLiteModel(name, version, folder, intra or 1)
+    return SavedModel(name, version, folder, _TAGS.value.split(","), session_config(intra, inter))
 
 
 def _runner() -> Runner:

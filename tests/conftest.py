@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from s2f_tf import config
 from s2f_tf.data import audio, synthetic
+from s2f_tf.models import trained
+from tflite import conversion
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,4 +54,22 @@ def tiny_corpus(tiny, tmp_path_factory):
     """A folder with the synthetic speakers of the smallest preset; not to be written to."""
     folder = str(tmp_path_factory.mktemp("corpus"))
     synthetic.write_corpus(tiny.synthetic, tiny.data.face_size, tiny.seed, folder, audio.default_format(), workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny, tmp_path_factory):
+    """A run of the smallest preset, whose weights are fresh."""
+    folder = str(tmp_path_factory.mktemp("run"))
+    config.save(tiny, folder)
+    for name in trained.NETWORKS:
+        trained.save_weights(name, trained.make(name, tiny), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tiny_run, tiny_corpus, tmp_path_factory):
+    """A folder with that run, converted; not to be written to."""
+    folder = str(tmp_path_factory.mktemp("models"))
+    conversion.convert(tiny_run, folder, tiny_corpus)
     return folder
