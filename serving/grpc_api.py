@@ -1,6 +1,7 @@
 """TensorFlow Serving's gRPC services."""
 # ruff: noqa: N802  (the names of the methods are gRPC's)
 
+import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +24,7 @@ from tensorflow_serving.apis import (
 
 from . import inference
 from .errors import RequestError, from_exception, invalid
+from .limits import Intake
 from .models import Models
 from .service import Service
 
@@ -102,25 +104,46 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             return model_management_pb2.ReloadConfigResponse(status={})
 
 
-class BadBytes(grpc.aio.ServerInterceptor):
-    """Refuses bytes that are no message with INVALID_ARGUMENT; gRPC alone would call them UNKNOWN."""
+class Reading(grpc.aio.ServerInterceptor):
+    """Reads the message of each call itself, to refuse one that does not come in time, or for which there is no room,
+    and bytes that are no message with INVALID_ARGUMENT; gRPC alone would wait for ever, and call those UNKNOWN.
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
 
     async def intercept_service(
         self, continuation: Callable, details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler | None:
-        """Parses the message of a call itself."""
+        """Answers a call of one message as if it were a stream, of which a handler reads what it wants."""
         handler = await continuation(details)
         if handler is None or handler.unary_unary is None:
             return handler
 
-        async def answer(message: bytes, context: Context) -> Any:
-            try:
-                request = handler.request_deserializer(message)
-            except DecodeError:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a message that {details.method} takes")
-            return await handler.unary_unary(request, context)
+        async def answer(messages: Any, context: Context) -> Any:
+            message = await self._read(context)
+            with self._intake.counting() as count:
+                async with _answering(context):
+                    count(len(message))
+                try:
+                    request = handler.request_deserializer(message)
+                except DecodeError:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a message that {details.method} takes")
+                return await handler.unary_unary(request, context)
 
-        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
+
+    async def _read(self, context: Context) -> bytes:
+        reading = asyncio.ensure_future(context.read())
+        # It ends with the call. To cancel it would free memory that gRPC still writes to.
+        reading.add_done_callback(lambda _: reading.exception())
+        seconds = self._intake.limits.body_seconds
+        done, _ = await asyncio.wait([reading], timeout=seconds)
+        if not done:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"the message did not come within {seconds:g} s")
+        if (message := reading.result()) is grpc.aio.EOF:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "there is no message")
+        return message
 
 
 def add_to_server(service: Service, server: grpc.aio.Server) -> None:

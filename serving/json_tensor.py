@@ -15,7 +15,8 @@ from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb
 
 from .errors import RequestError, invalid
 
-MAX_VALUES = 8_000_000  # numbers, strings, lists and objects in one body: each takes some 60 bytes of memory
+MAX_VALUES = 8_000_000  # numbers, strings, lists and objects in one body
+_VALUE_BYTES = 60  # of memory that each takes
 
 _MAX_SHOWN = 256  # characters of a value in an error
 _WHOLE = {tf.float32: 2**24 - 1, tf.float64: 2**53 - 1}  # whole numbers up to these are kept exactly
@@ -23,11 +24,16 @@ _KINDS = {dict: "Object", list: "Array", str: "String", type(None): "Null"}
 _WORDS = {"Expecting value": "Invalid value.", "Extra data": "The document root must not be followed by other values."}
 
 
-def parse(body: bytes) -> dict[str, Any]:
+def document_bytes(body: bytes | bytearray) -> int:
+    """About how much memory a request body takes once it is parsed, beside its own."""
+    return _VALUE_BYTES * min(_number_of_values(body), MAX_VALUES)
+
+
+def parse(body: bytes | bytearray) -> dict[str, Any]:
     """A request body. Raises `RequestError`, before memory is taken, where it holds more than `MAX_VALUES` values."""
     if not body:
         raise invalid("JSON Parse error: The document is empty")
-    if len(body) > MAX_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+    if len(body) > MAX_VALUES and _number_of_values(body) > MAX_VALUES:
         raise invalid(f"JSON Parse error: more than {MAX_VALUES} values")
     try:
         document = json.loads(body)
@@ -120,6 +126,10 @@ def regression_body(result: regression_pb2.RegressionResult) -> bytes:
 def error_body(message: str) -> bytes:
     """The response to a request that failed."""
     return _dump({"error": message})
+
+
+def _number_of_values(body: bytes | bytearray) -> int:
+    return sum(map(body.count, (b",", b"[", b"{")))
 
 
 def _rows(document: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:

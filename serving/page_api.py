@@ -11,8 +11,9 @@ from s2f_tf import config
 from s2f_tf.config import ConfigError
 
 from .errors import RequestError
+from .limits import Intake
 from .photographs import MAX_BYTES, Photographs
-from .rest_api import error_response, read
+from .rest_api import error_response
 from .service import Service
 
 FOLDER = os.path.join(os.path.dirname(__file__), "page")
@@ -31,8 +32,9 @@ _HEADERS = {
 class PageApi:
     """`/` and the files beside it, `/info` and `/faces`. The page shows the first of the models."""
 
-    def __init__(self, service: Service, photographs: Photographs) -> None:
+    def __init__(self, service: Service, photographs: Photographs, intake: Intake) -> None:
         self._service = service
+        self._intake = intake
         self._photographs = photographs
 
     def add_to(self, application: web.Application) -> None:
@@ -72,7 +74,8 @@ class PageApi:
 
     async def _faces(self, request: web.Request) -> web.Response:
         try:
-            found = await self._photographs.faces(await read(request, MAX_BYTES))
+            with self._intake.counting() as count:
+                found = await self._photographs.faces(await self._intake.read(request, count, MAX_BYTES))
         except Exception as error:
             return error_response(error)
         return web.json_response(

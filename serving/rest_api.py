@@ -21,7 +21,8 @@ from tensorflow_serving.apis import (
 )
 
 from . import inference, json_tensor
-from .errors import RequestError, from_exception, invalid
+from .errors import from_exception, invalid
+from .limits import Intake, RefusedBodyError
 from .servable import Servable
 from .service import Service
 
@@ -61,14 +62,14 @@ class RestApi:
 
     Args:
         service: answers.
-        max_bytes: of a body.
-        timeout_seconds: after which a request is given up, with 504.
+        intake: reads bodies.
+        timeout_seconds: after which a request that has come is given up, with 504.
         cors: whether pages of other origins may read the answers.
     """
 
-    def __init__(self, service: Service, max_bytes: int, timeout_seconds: float, cors: bool) -> None:
+    def __init__(self, service: Service, intake: Intake, timeout_seconds: float, cors: bool) -> None:
         self._service = service
-        self._max_bytes = max_bytes
+        self._intake = intake
         self._timeout_seconds = timeout_seconds
         self._headers = _CORS if cors else {}
 
@@ -80,8 +81,7 @@ class RestApi:
         if request.method == "OPTIONS" and self._headers:
             return web.Response(headers=self._headers)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                body = await self._body(request)
+            body = await self._body(request)
         except Exception as error:
             response = error_response(error)
         else:
@@ -92,11 +92,13 @@ class RestApi:
     async def _body(self, request: web.Request) -> bytes:
         path = request.rel_url.raw_path
         if request.method == "POST" and (match := _RUN.fullmatch(path)):
-            method = match["method"].lower()
-            document = await _on_thread_if_large(json_tensor.parse, await read(request, self._max_bytes))
-            return await {"predict": self._predict, "classify": self._classify, "regress": self._regress}[method](
-                _spec(match), document
-            )
+            run = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
+            with self._intake.counting() as count:
+                body = await self._intake.read(request, count)
+                async with asyncio.timeout(self._timeout_seconds):
+                    count(await _on_thread_if_large(json_tensor.document_bytes, body))
+                    document = await _on_thread_if_large(json_tensor.parse, body)
+                    return await run[match["method"].lower()](_spec(match), document)
         if request.method == "GET" and (match := _SHOW.fullmatch(path)):
             if match["model"] is None:
                 raise invalid("Missing model name in request.")
@@ -143,26 +145,11 @@ class RestApi:
         return json.dumps(body, indent=1).encode()
 
 
-async def read(request: web.Request, max_bytes: int) -> bytes:
-    """The body of a request. Raises `RequestError`, before it is read where its length is told, if it is too large."""
-    try:
-        if (request.content_length or 0) > max_bytes:
-            raise web.HTTPRequestEntityTooLarge(max_bytes, request.content_length)
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise _TooLargeError(f"the body is larger than {max_bytes} bytes") from None
-
-
 def error_response(error: Exception) -> web.Response:
     """What a client is told of an error."""
     failure = from_exception(error)
-    status = 413 if isinstance(failure, _TooLargeError) else _HTTP_STATUS.get(failure.code, 500)
+    status = failure.status if isinstance(failure, RefusedBodyError) else _HTTP_STATUS.get(failure.code, 500)
     return web.Response(body=json_tensor.error_body(failure.message), content_type="application/json", status=status)
-
-
-class _TooLargeError(RequestError):
-    def __init__(self, message: str) -> None:
-        super().__init__(StatusCode.RESOURCE_EXHAUSTED, message)
 
 
 def _spec(match: re.Match) -> model_pb2.ModelSpec:
@@ -181,7 +168,7 @@ def _to_dict(message: Message) -> dict:
 
 
 async def _on_thread_if_large(function: Callable, subject: Any, *rest: Any) -> Any:
-    size = len(subject) if isinstance(subject, bytes) else sum(array.nbytes for array in subject.values())
+    size = len(subject) if isinstance(subject, bytearray) else sum(array.nbytes for array in subject.values())
     if size < _LARGE:
         return function(subject, *rest)
     return await asyncio.to_thread(function, subject, *rest)

@@ -19,7 +19,8 @@ from s2f_tf.errors import UserError
 from . import config_protos, demo_model, monitoring, warmup
 from .batching import Batcher, Runner
 from .errors import RequestError
-from .grpc_api import BadBytes, add_to_server
+from .grpc_api import Reading, add_to_server
+from .limits import Intake, Limits, channel_arguments, listen
 from .models import Models
 from .page_api import PageApi
 from .photographs import Photographs
@@ -81,12 +82,31 @@ _CHANNEL = flags.DEFINE_string(
 )
 _HEALTH = flags.DEFINE_boolean("enable_grpc_healthcheck_service", False, "answer grpc.health.v1")
 
+# What clients may take of it. TensorFlow Serving has no such flags.
 _MAX_BYTES = flags.DEFINE_integer(
     "max_request_bytes",
     2**28,
-    "largest request, which is refused before it is read; TensorFlow Serving's own limit is 2147483647",
+    "largest request, refused as soon as it is larger; TensorFlow Serving's own limit is 2147483647",
     lower_bound=1,
     upper_bound=2**31 - 1,
+)
+_MAX_TOTAL_BYTES = flags.DEFINE_integer(
+    "max_total_request_bytes", 2**30, "of all requests that are being read and answered", lower_bound=1
+)
+_MAX_CONNECTIONS = flags.DEFINE_integer(
+    "max_connections", 512, "at once to REST, and to gRPC, and calls at once of gRPC", lower_bound=1
+)
+_HEADER_TIMEOUT = flags.DEFINE_float(
+    "header_timeout_seconds", 20.0, "for the header of a REST call to come, and for gRPC's handshake", lower_bound=1e-3
+)
+_BODY_TIMEOUT = flags.DEFINE_float(
+    "body_timeout_seconds",
+    60.0,
+    "for the body of a REST call or the message of a gRPC call to come, and for REST's answer to be taken",
+    lower_bound=1e-3,
+)
+_IDLE_TIMEOUT = flags.DEFINE_float(
+    "idle_timeout_seconds", 75.0, "before a connection on which nothing is asked is closed", lower_bound=1e-3
 )
 
 _GRACE_SECONDS = 30.0  # for what was asked before SIGTERM
@@ -113,10 +133,23 @@ def main() -> None:
             raise UserError(
                 f"--prefer_tflite_model takes the extra `tflite`: pip install s2f_tf[tflite] ({error})"
             ) from error
+    if _MAX_TOTAL_BYTES.value < _MAX_BYTES.value:
+        raise UserError(
+            f"--max_total_request_bytes={_MAX_TOTAL_BYTES.value} must be at least "
+            f"--max_request_bytes={_MAX_BYTES.value}"
+        )
+    limits = Limits(
+        connections=_MAX_CONNECTIONS.value,
+        request_bytes=_MAX_BYTES.value,
+        total_bytes=_MAX_TOTAL_BYTES.value,
+        header_seconds=_HEADER_TIMEOUT.value,
+        body_seconds=_BODY_TIMEOUT.value,
+        idle_seconds=_IDLE_TIMEOUT.value,
+    )
     options = {
         "grpc.so_reuseport": 0,  # another server on this port is an error
-        "grpc.max_receive_message_length": _MAX_BYTES.value,
         "grpc.max_send_message_length": -1,
+        **channel_arguments(limits),
         **_channel_arguments(_CHANNEL.value),
     }
     credentials = _credentials(_SSL_FILE.value) if _SSL_FILE.value else None
@@ -124,7 +157,7 @@ def main() -> None:
     runner = _runner()
     config = _model_config()
     try:
-        asyncio.run(_serve(config, runner, options, credentials, metrics_path))
+        asyncio.run(_serve(config, runner, Intake(limits), options, credentials, metrics_path))
     finally:
         runner.close()
 
@@ -132,6 +165,7 @@ def main() -> None:
 async def _serve(
     config: config_protos.ModelServerConfig,
     runner: Runner,
+    intake: Intake,
     options: Mapping[str, int | str],
     credentials: grpc.ServerCredentials | None,
     metrics_path: str | None,
@@ -161,9 +195,9 @@ async def _serve(
             raise UserError(f"Failed to start server. Error: {error}") from error
         service = Service(models, runner)
         if _REST_PORT.value:
-            await _listen_rest(stack, service, metrics_path)
+            await _listen_rest(stack, service, intake, metrics_path)
         if _PORT.value or _SOCKET.value:
-            await _listen_grpc(stack, service, options, credentials)
+            await _listen_grpc(stack, service, intake, options, credentials)
         if _CONFIG_FILE.value and _CONFIG_POLL.value:
             _in_background(stack, _follow_config_file(models))
         print(f"Serving {', '.join(models.names())} on {' and '.join(_places())}", flush=True)
@@ -174,10 +208,15 @@ async def _serve(
 async def _listen_grpc(
     stack: contextlib.AsyncExitStack,
     service: Service,
+    intake: Intake,
     options: Mapping[str, int | str],
     credentials: grpc.ServerCredentials | None,
 ) -> None:
-    server = grpc.aio.server(options=list(options.items()), interceptors=[BadBytes()])
+    server = grpc.aio.server(
+        options=list(options.items()),
+        interceptors=[Reading(intake)],
+        maximum_concurrent_rpcs=intake.limits.connections,
+    )
     add_to_server(service, server)
     checks = health.aio.HealthServicer()
     if _HEALTH.value:
@@ -198,21 +237,21 @@ async def _listen_grpc(
     stack.push_async_callback(drain)
 
 
-async def _listen_rest(stack: contextlib.AsyncExitStack, service: Service, metrics_path: str | None) -> None:
-    application = web.Application(client_max_size=_MAX_BYTES.value)
-    RestApi(service, _MAX_BYTES.value, _REST_TIMEOUT.value / 1000, _CORS.value).add_to(application.router)
+async def _listen_rest(
+    stack: contextlib.AsyncExitStack, service: Service, intake: Intake, metrics_path: str | None
+) -> None:
+    application = web.Application()
+    RestApi(service, intake, _REST_TIMEOUT.value / 1000, _CORS.value).add_to(application.router)
     if metrics_path:
         application.router.add_get(metrics_path, _metrics)
     photographs = Photographs()
     stack.callback(photographs.close)
-    PageApi(service, photographs).add_to(application)
-    listener = web.AppRunner(
-        application, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_SECONDS, handle_signals=False
-    )
-    await listener.setup()
-    stack.push_async_callback(listener.cleanup)
+    PageApi(service, photographs, intake).add_to(application)
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=_GRACE_SECONDS)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
     try:
-        await web.TCPSite(listener, None, _REST_PORT.value).start()
+        stack.callback((await listen(runner, _REST_PORT.value, intake.limits)).close)
     except OSError as error:
         raise UserError(f"--rest_api_port={_REST_PORT.value} cannot be listened on: {error.strerror}") from error
 

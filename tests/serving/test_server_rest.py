@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from serving import rest_api
 from serving.errors import RequestError
+from serving.limits import Intake, Limits
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +201,11 @@ def test_a_request_that_takes_too_long_is_given_up():
         async def infer(self, *request):
             await asyncio.sleep(60)
 
+    intake = Intake(Limits(1, 1000, 1000, header_seconds=60, body_seconds=60, idle_seconds=60))
+
     async def ask():
         application = web.Application()
-        rest_api.RestApi(Slow(), 1000, timeout_seconds=0.05, cors=False).add_to(application.router)
+        rest_api.RestApi(Slow(), intake, timeout_seconds=0.05, cors=False).add_to(application.router)
         async with TestClient(TestServer(application)) as client:
             answer = await client.post(f"{HALF}:predict", json={"instances": [1]})
             return answer.status, await answer.json()
