@@ -91,7 +91,7 @@ _MAX_BYTES = flags.DEFINE_integer(
     upper_bound=2**31 - 1,
 )
 _MAX_TOTAL_BYTES = flags.DEFINE_integer(
-    "max_total_request_bytes", 2**30, "of all requests that are being read and answered", lower_bound=1
+    "max_total_request_bytes", 2**29, "of all requests that are being read and answered", lower_bound=1
 )
 _MAX_CONNECTIONS = flags.DEFINE_integer(
     "max_connections", 512, "at once to REST, and to gRPC, and calls at once of gRPC", lower_bound=1

@@ -128,6 +128,13 @@ def test_every_request_of_a_connection_has_the_time_of_a_header_anew(connect):
     assert answer(connection)[0] == 408
 
 
+@pytest.mark.parametrize("fields", [{"X": "x" * 10_000}, {f"X{i}": "x" for i in range(1000)}])
+def test_a_header_that_is_too_long_is_refused(connect, fields):
+    connection = connect()
+    connection.sendall(header(**fields))
+    assert connection.recv(12) == b"HTTP/1.1 400"
+
+
 def test_a_connection_that_asks_nothing_is_closed(connect):
     new, used = connect(), connect()
     used.sendall(b"GET /v1/models/half HTTP/1.1\r\nHost: localhost\r\n\r\n")
