@@ -24,12 +24,12 @@ _KINDS = {dict: "Object", list: "Array", str: "String", type(None): "Null"}
 _WORDS = {"Expecting value": "Invalid value.", "Extra data": "The document root must not be followed by other values."}
 
 
-def document_bytes(body: bytes | bytearray) -> int:
+def document_bytes(body: bytes) -> int:
     """About how much memory a request body takes once it is parsed, beside its own."""
     return _VALUE_BYTES * min(_number_of_values(body), MAX_VALUES)
 
 
-def parse(body: bytes | bytearray) -> dict[str, Any]:
+def parse(body: bytes) -> dict[str, Any]:
     """A request body. Raises `RequestError`, before memory is taken, where it holds more than `MAX_VALUES` values."""
     if not body:
         raise invalid("JSON Parse error: The document is empty")
@@ -128,7 +128,7 @@ def error_body(message: str) -> bytes:
     return _dump({"error": message})
 
 
-def _number_of_values(body: bytes | bytearray) -> int:
+def _number_of_values(body: bytes) -> int:
     return sum(map(body.count, (b",", b"[", b"{")))
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from grpc import StatusCode
 
 from . import json_tensor
-from .errors import RequestError
+from .errors import RequestError, invalid
 
 _LINGER_SECONDS = 1.0  # before a refused connection is closed: a client that still sends would not see why
 _STREAMS = 100  # calls at once on one gRPC connection; more wait in the client
@@ -85,30 +85,34 @@ class Intake:
         finally:
             self._bytes -= mine
 
-    async def read(self, request: web.Request, count: Callable[[int], None], max_bytes: int | None = None) -> bytearray:
+    async def read(self, request: web.Request, count: Callable[[int], None], max_bytes: int | None = None) -> bytes:
         """The body of a request of REST, in at most `max_bytes` bytes where that is less than any request may have.
 
         Raises `RequestError` as soon as it has too many bytes, before it is read where its length is told; as soon as
-        `count` does; and where it takes too long.
+        `count` does; where it takes too long; and where it is not compressed as it says.
         """
         most = min(max_bytes or self.limits.request_bytes, self.limits.request_bytes)
-        body = bytearray()
+        chunks: list[bytes] = []
+        size = 0
         try:
             async with asyncio.timeout(self.limits.body_seconds):
                 if (request.content_length or 0) > most:
                     raise _too_large(f"the body is larger than {most} bytes")
                 async for chunk in request.content.iter_any():
-                    if len(body) + len(chunk) > most:
+                    size += len(chunk)
+                    if size > most:
                         raise _too_large(f"the body is larger than {most} bytes")
                     count(len(chunk))
-                    body += chunk
+                    chunks.append(chunk)
+        except web.RequestPayloadError as error:
+            raise invalid(f"the body cannot be read: {error}") from None
         except TimeoutError:
             raise RefusedBodyError(
                 HTTPStatus.REQUEST_TIMEOUT,
                 StatusCode.DEADLINE_EXCEEDED,
                 f"the body did not come within {self.limits.body_seconds:g} s",
             ) from None
-        return body
+        return b"".join(chunks)
 
 
 def _too_large(message: str) -> RefusedBodyError:

@@ -168,7 +168,7 @@ def _to_dict(message: Message) -> dict:
 
 
 async def _on_thread_if_large(function: Callable, subject: Any, *rest: Any) -> Any:
-    size = len(subject) if isinstance(subject, bytearray) else sum(array.nbytes for array in subject.values())
+    size = len(subject) if isinstance(subject, bytes) else sum(array.nbytes for array in subject.values())
     if size < _LARGE:
         return function(subject, *rest)
     return await asyncio.to_thread(function, subject, *rest)

@@ -132,7 +132,7 @@ def test_every_request_of_a_connection_has_the_time_of_a_header_anew(connect):
 def test_a_header_that_is_too_long_is_refused(connect, fields):
     connection = connect()
     connection.sendall(header(**fields))
-    assert connection.recv(12) == b"HTTP/1.1 400"
+    assert b" 400 " in connection.recv(100)
 
 
 def test_a_connection_that_asks_nothing_is_closed(connect):

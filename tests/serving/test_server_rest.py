@@ -218,6 +218,8 @@ def test_a_compressed_body_is_read(call):
     body = gzip.compress(json.dumps({"instances": [2.0]}).encode())
     status, _, answer = call("POST", f"{HALF}:predict", body, **{"Content-Encoding": "gzip"})
     assert status == 200 and json.loads(answer) == {"predictions": [4.0]}
+    status, _, answer = call("POST", f"{HALF}:predict", body[2:], **{"Content-Encoding": "gzip"})
+    assert status == 400 and "the body cannot be read" in json.loads(answer)["error"]
 
 
 def test_pages_of_other_origins_may_read_where_the_flag_says_so(call):

@@ -30,6 +30,7 @@ def start(tmp_path):
     [
         ({}, {"port": 8501}, "--rest_api_port=8501 must be another than --port"),
         ({}, {"port": 0, "rest_api_port": 0}, "nothing to listen on"),
+        ({}, {"max_total_request_bytes": 2**20}, "=1048576 must be at least --max_request_bytes=268435456"),
         ({}, {"model_base_path": "/does/not/exist"}, "Could not find base path /does/not/exist"),
         ({}, {"model_config_file": "/absent.config"}, "/absent.config cannot be read: No such file"),
         ({}, {"model_config_file_poll_wait_seconds": 1}, "--model_config_file_poll_wait_seconds is for"),
