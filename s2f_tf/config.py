@@ -144,7 +144,7 @@ class MatchingConfig:
 class GenerationConfig:
     """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
 
-    steps: int = setting(1600, "training steps", low=1)
+    steps: int = setting(1200, "training steps", low=1)
     batch_size: int = setting(16, "clips in a step, over all replicas and workers", low=2)
     generator_learning_rate: float = setting(
         1e-3, "peak learning rate of the generator's Adam, which falls as a cosine", low=0.0
@@ -154,7 +154,7 @@ class GenerationConfig:
     )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
     consistency: float = setting(
-        0.1, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
+        0.3, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
     )
     diversity: float = setting(5.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
     diversity_distance: float = setting(
@@ -392,7 +392,7 @@ PRESETS = {
         embedding_size=8,
         data=DataConfig(face_size=64, window_seconds=2.0, colour_jitter=0.1, erase=0.5),
         matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
-        # `consistency` is as strong as that of `demo`, given the smaller scale.
+        # `consistency` is a third of that of `demo`, given the smaller scale.
         generation=GenerationConfig(steps=2400, consistency=1.5),
         loop=LoopConfig(validate_every=50),
     ),
@@ -411,7 +411,7 @@ PRESETS = {
             batch_size=64,
             generator_learning_rate=2e-4,
             discriminator_learning_rate=2e-4,
-            consistency=0.1,  # beside the scale of `demo`; no run has said yet what faces of 128 pixels want
+            consistency=0.3,  # beside the scale of `demo`; no run has said yet what faces of 128 pixels want
             diversity=5.0,
             gamma=1.0,
             penalty_every=16,

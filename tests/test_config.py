@@ -86,11 +86,11 @@ def test_a_config_of_before_a_setting_was_renamed_or_taken_away_is_read(tmp_path
     config.save(config.preset("demo"), tmp_path)
     path = tmp_path / "config.json"
     tree = json.loads(path.read_text())
-    old = {"matching": 0.3, "detail": 1.0, "centring": 3.0}
+    old = {"matching": 0.2, "detail": 1.0, "centring": 3.0}
     del tree["generation"]["consistency"], tree["generation"]["diversity_distance"]
     path.write_text(json.dumps(tree | {"schema": 2, "generation": tree["generation"] | old}))
     found = config.load(tmp_path)
-    assert config.differences(found, config.preset("demo")) == {"generation.consistency": (0.3, 0.1)}
+    assert config.differences(found, config.preset("demo")) == {"generation.consistency": (0.2, 0.3)}
     path.write_text(json.dumps(tree | {"generation": tree["generation"] | old}))
     with pytest.raises(ConfigError, match=r"unknown setting 'generation\.matching'"):
         config.load(tmp_path)

@@ -187,7 +187,7 @@ def batches(
     _require_face_size(corpus, data.face_size)
     records = corpus.split(split)
 
-    @tf.function  # traced once, for the sample and for the run
+    @tf.function(autograph=False)  # traced once, for the sample and for the run
     def example(position: tf.Tensor) -> dict[str, tf.Tensor]:
         record = _record_at(position, len(records), seed)
         return _example(corpus, records.read(record), position, seed, data, augment)

@@ -126,5 +126,5 @@ def graph(function: Callable, *shapes: Sequence[int | None]) -> Callable[..., np
     many graphs.
     """
     signature = [tf.TensorSpec([None, *shape], tf.float32) for shape in shapes]
-    compiled = tf.function(functools.partial(function, training=False), input_signature=signature)
+    compiled = tf.function(functools.partial(function, training=False), input_signature=signature, autograph=False)
     return lambda *inputs: compiled(*map(tf.constant, inputs)).numpy()

@@ -6,6 +6,7 @@ count.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -21,6 +22,7 @@ REVERBERATION_SECONDS = (0.3, 0.6, 1.2)
 
 _WAYS = (2, 10)
 _MOST = 500
+_BATCH = 16  # voices of one length that are embedded at once
 _SPOILT_SECONDS = 2.0
 _TELEPHONE_HZ = (300.0, 3400.0)
 
@@ -73,13 +75,15 @@ def measure(
     every = conditions()
     voices: list[list[np.ndarray]] = [[] for _ in every]
     found: list[list[tuple[str, str]]] = [[] for _ in every]
-    for place, (clip, speaker, waveform) in enumerate(_voices(corpus, split, faces)):
+    numbered = enumerate(_voices(corpus, split, faces))
+    while some := list(itertools.islice(numbered, _BATCH)):
         for number, condition in enumerate(every):
             samples = round(condition.seconds * SAMPLE_RATE)
-            if len(waveform) >= samples:
-                spoilt = condition.spoil(waveform[:samples], np.random.default_rng([seed, number, place]))
-                voices[number].append(embed(spoilt[None].astype(np.float32))[0])
-                found[number].append((clip, speaker))
+            long = [voice for voice in some if len(voice[1][2]) >= samples]
+            spoilt = [condition.spoil(w[:samples], np.random.default_rng([seed, number, i])) for i, (_, _, w) in long]
+            if spoilt:
+                voices[number].extend(embed(np.stack(spoilt).astype(np.float32)))
+                found[number].extend((clip, speaker) for _, (clip, speaker, _) in long)
     results = []
     for condition, embedded, clips in zip(every, voices, found, strict=True):
         results.append({"kind": condition.kind, "amount": condition.amount, "clips": len(clips)})

@@ -141,7 +141,9 @@ class Loop:
         return self._result()
 
     def _run(self, start: int) -> None:
-        train_step = tf.function(lambda batch: self.strategy.run(self.trainer.train_step, args=(batch,)))
+        train_step = tf.function(
+            lambda batch: self.strategy.run(self.trainer.train_step, args=(batch,)), autograph=False
+        )
         every = self.config.loop
         interval = 0.5 if sys.stdout.isatty() else 10.0
         bar = keras.utils.Progbar(self.steps - start, interval=interval, stateless_metrics=())
