@@ -1,5 +1,6 @@
 """The exported model: a SavedModel with named signatures of core TensorFlow operations alone, sound in and PNG out."""
 
+import functools
 import os
 import re
 import shutil
@@ -111,6 +112,39 @@ def _one_by_one(function: Callable, elements: Any, signature: Any) -> Any:
     return tf.map_fn(function, elements, fn_output_signature=signature, parallel_iterations=1)
 
 
+def _checked(function: tf.types.experimental.PolymorphicFunction) -> tf.types.experimental.PolymorphicFunction:
+    """A signature that refuses inputs of other shapes than its own, or of unequal numbers, by their names.
+
+    Servers feed whatever shapes a client sends, and what then fails first says nothing of the inputs, or nothing fails.
+    """
+    specs = function.input_signature
+
+    @tf.function(input_signature=specs)
+    @functools.wraps(function.python_function)
+    def checked(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Else TensorFlow would take the shapes that are sent for those that were promised.
+        sent = [tf.shape(tf.compat.v1.placeholder_with_default(x, None)) for x in inputs]
+        with tf.control_dependencies(map(_require_shape, sent, specs)):
+            numbers = [tf.identity(shape[0]) for shape, spec in zip(sent, specs, strict=True) if spec.shape.rank]
+        names = " and ".join(spec.name for spec in specs)
+        message = tf.strings.format(f"{names} are {{}} in number: as many of each are wanted", [numbers])
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(numbers[0] == numbers), [message])]):
+            return function(*map(tf.identity, inputs))
+
+    return checked
+
+
+def _require_shape(shape: tf.Tensor, spec: tf.TensorSpec) -> tf.Operation:
+    """An assertion that a shape, int32 [rank], is that of a spec."""
+    rank, sizes = spec.shape.rank, tf.constant([size or -1 for size in spec.shape], tf.int32)
+    is_right = tf.cond(
+        tf.size(shape) == rank, lambda: tf.reduce_all((sizes < 0) | (shape == sizes)), lambda: tf.constant(False)
+    )
+    wanted = f"rank {rank}, [{' '.join(str(size or 'any') for size in spec.shape)}], is wanted"
+    message = tf.strings.format(f"{spec.name} has rank {{}}, {{}}: {wanted}", [tf.size(shape), shape])
+    return tf.debugging.Assert(is_right, [message])
+
+
 def export(workdir: str, output: str) -> str:
     """Writes the next numbered version below `output`, aside and then renamed, and returns its folder.
 
@@ -122,7 +156,7 @@ def export(workdir: str, output: str) -> str:
     for network in (signatures.speech_encoder, signatures.face_encoder, signatures.generator):
         archive.track(network)
     for name, function in signatures.endpoints().items():
-        archive.add_endpoint(name, function)
+        archive.add_endpoint(name, _checked(function))
     os.makedirs(output, exist_ok=True)
     aside = os.path.join(output, "part")  # not a number: no server takes it for a version
     shutil.rmtree(aside, ignore_errors=True)

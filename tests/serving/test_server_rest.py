@@ -169,6 +169,38 @@ def test_errors_are_upstreams(ask, path, document, status, message):
     assert answered == status and list(body) == ["error"] and message in body["error"]
 
 
+WORD = {"b64": base64.b64encode(b"RIFF").decode()}
+
+
+@pytest.mark.parametrize(
+    "signature, inputs, message",
+    [
+        ("serving_default", {"wav_bytes": WORD, "seed": 1}, "wav_bytes has rank 0, []: rank 1, [any], is wanted"),
+        ("serving_default", {"wav_bytes": [WORD], "seed": 1}, "seed has rank 0, []: rank 1, [any], is wanted"),
+        ("serving_default", {"wav_bytes": [WORD], "seed": [1, 2]}, "wav_bytes and seed are [1 2] in number: as many"),
+        ("generate", {"waveform": [0.0], "z": [[0.0]]}, "waveform has rank 1, [1]: rank 2, [any any], is wanted"),
+        ("generate", {"waveform": [[0.0]], "z": [0.0]}, "z has rank 1, [1]: rank 2, [any 32], is wanted"),
+        (
+            "generate_from_embedding",
+            {"embedding": [0.0], "z": [[0.0]]},
+            "embedding has rank 1, [1]: rank 2, [any 64], is wanted",
+        ),
+        (
+            "generate_from_embedding",
+            {"embedding": [[0.0] * 64], "z": [[0.0]]},
+            "z has rank 2, [1 1]: rank 2, [any 32], is wanted",
+        ),
+        ("embed_speech", WORD, "wav_bytes has rank 0, []: rank 1, [any], is wanted"),
+        ("embed_face", [[WORD]], "jpeg_bytes has rank 2, [1 1]: rank 1, [any], is wanted"),
+        ("match", {"wav_bytes": [WORD], "jpeg_bytes": [WORD]}, "wav_bytes has rank 1, [1]: rank 0, [], is wanted"),
+        ("match", {"wav_bytes": WORD, "jpeg_bytes": WORD}, "jpeg_bytes has rank 0, []: rank 1, [any], is wanted"),
+    ],
+)
+def test_an_input_of_another_shape_is_refused_by_its_name(ask, signature, inputs, message):
+    status, body = ask("/v1/models/s2f:predict", {"signature_name": signature, "inputs": inputs})
+    assert status == 400 and message in body["error"]
+
+
 @pytest.mark.parametrize(
     "code, status",
     [
