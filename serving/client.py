@@ -90,7 +90,7 @@ class Client:
         raise NotImplementedError
 
     def draw(self, wav: bytes, seeds: Sequence[int]) -> list[bytes]:
-        """A PNG for each seed, drawn from a voice: a 16-bit WAV file of 0.5 to 30 s."""
+        """A PNG for each seed, drawn from a voice: a WAV file of 0.5 to 30 s."""
         encoded: list[bytes] = []
         for start in range(0, len(seeds), _AT_A_TIME):
             part = np.array(seeds[start : start + _AT_A_TIME], np.int64)

@@ -92,7 +92,7 @@ class OnnxRuntime(Runtime):
 class SavedModel(Runtime):
     """A version of the SavedModel, as `python -m s2f_tf.export` writes it.
 
-    It embeds WAV files alone, so a waveform goes in as one, rounded to 16 bits.
+    It embeds WAV files alone, so a waveform goes in as one.
     """
 
     def __init__(self, folder: str) -> None:
@@ -107,8 +107,7 @@ class SavedModel(Runtime):
         import soundfile
 
         file = io.BytesIO()
-        samples = np.clip(np.rint(waveform[0] * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
-        soundfile.write(file, samples, 16_000, format="WAV")
+        soundfile.write(file, waveform[0], 16_000, format="WAV", subtype="FLOAT")
         wav_bytes = self._tf.constant([file.getvalue()])
         return self._model.signatures["embed_speech"](wav_bytes=wav_bytes)["embedding"].numpy()
 

@@ -24,7 +24,15 @@ _SILENCE = 1e-4  # -80 dB relative to full scale
 _LOUD = 0.25  # the least that the loudest sample of a voice is, before it is rounded to 16 bits
 _UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _NOISE_RANGE_DB = 40.0  # noise is drawn from so far below `DataConfig.noise_db` up to it
-_PCM, _EXTENSIBLE = 1, 0xFFFE  # format tags of WAV
+_PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE  # format tags of WAV
+_KINDS_OF_SAMPLES = (  # of a client's WAV file: format tag, bits
+    *((_PCM, bits) for bits in (8, 16, 24, 32)),
+    *((_FLOAT, bits) for bits in (32, 64)),
+    (_A_LAW, 8),
+    (_MU_LAW, 8),
+)
+_SAMPLES_ALLOWED = "PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law"
+_MAX_CHANNELS = 8
 _MAX_CHUNKS = 256  # of a client's WAV file before its sound
 _JOIN_SAMPLES = 2048  # in which `resample`'s filter has died away
 _PASSBAND = 0.92  # of the lower of the two Nyquist frequencies; from here `resample` falls to zero at Nyquist
@@ -174,9 +182,13 @@ def decode_sound(encoded: tf.Tensor, audio_format: str) -> tf.Tensor:
 def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
     """A graph op of core TensorFlow alone: a client's WAV file, a string scalar, to float32 [S], mono, 16 kHz.
 
-    16-bit PCM, mono or stereo (averaged), at any rate from 8 to 48 kHz (resampled), from 0.5 s to 30 s. Chunks other
-    than the format and the data are passed over, and a file written to a pipe, whose length is not known, is read to
-    its end: `tf.audio.decode_wav` refuses such files, and answers others with a message that tells a client nothing.
+    PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law, also as WAVE_FORMAT_EXTENSIBLE; 1 to 8
+    channels (averaged), at any rate from 8 to 48 kHz (resampled), from 0.5 s to 30 s. Chunks other than the format and
+    the data are passed over, and a file written to a pipe, whose length is not known, is read to its end:
+    `tf.audio.decode_wav` refuses such files, and answers others with a message that tells a client nothing.
+
+    The loudest sample is brought to between 0.25 and 1 where it is not, since the networks hear a level that is very
+    low, and floats may be of any.
 
     Raises `InvalidArgumentError`, whose message says what is wrong and what is allowed.
     """
@@ -205,36 +217,47 @@ def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
         & (format_at >= 0)
         & (data_at >= 0)
     )
-    format_at, data_at = tf.maximum(format_at, 0), tf.maximum(data_at, 4)
-    tag, channels, rate, bits = (
-        _unsigned(padded, format_at + at, width) for at, width in ((0, 2), (2, 2), (4, 4), (14, 2))
+    format_at, data_at = tf.maximum(format_at, 4), tf.maximum(data_at, 4)
+    format_bytes, tag, channels, rate, bits, extension = (
+        _unsigned(padded, format_at + at, width) for at, width in ((-4, 4), (0, 2), (2, 2), (4, 4), (14, 2), (24, 2))
     )
+    # Where the extension is missing, PCM is meant.
+    tag = tf.where(tag == _EXTENSIBLE, tf.where(format_bytes < 26, tf.constant(_PCM, tf.int64), extension), tag)
+    matches = tf.reduce_all(tf.stack([tag, bits]) == tf.constant(_KINDS_OF_SAMPLES, tf.int64), axis=1)
     promised, present = _unsigned(padded, data_at - 4, 4), tf.maximum(size - data_at, 0)
-    frame_bytes = 2 * tf.clip_by_value(channels, 1, 2)
-    frames = tf.minimum(promised, present) // frame_bytes
+    # A pipe's writer does not know the length, and leaves 0 or the most there is in its place.
+    is_promise = (promised > 0) & (promised < _UNKNOWN_LENGTH)
+    frame_bytes = tf.clip_by_value(channels, 1, _MAX_CHANNELS) * tf.maximum(bits // 8, 1)
+    frames = tf.where(is_promise, tf.minimum(promised, present), present) // frame_bytes
     seconds = tf.cast(frames, tf.float32) / tf.cast(tf.maximum(rate, 1), tf.float32)
     problem = _first_problem(
-        (~is_wav, ["not a WAV file: 16-bit PCM WAV is allowed"]),
+        (~is_wav, [f"not a WAV file: WAV of {_SAMPLES_ALLOWED} is allowed"]),
+        (~tf.reduce_any(matches), ["WAV of ", bits, " bits in format ", tag, f": {_SAMPLES_ALLOWED} is allowed"]),
         (
-            ~(((tag == _PCM) | (tag == _EXTENSIBLE)) & (bits == 16)),
-            ["WAV of ", bits, " bits in format ", tag, ": 16-bit PCM (format 1) is allowed"],
+            (channels < 1) | (channels > _MAX_CHANNELS),
+            ["WAV of ", channels, f" channels: 1 to {_MAX_CHANNELS} are allowed"],
         ),
-        ((channels < 1) | (channels > 2), ["WAV of ", channels, " channels: 1 or 2 are allowed"]),
         (
             (rate < MIN_RATE) | (rate > MAX_RATE),
             ["WAV at a rate of ", rate, f" Hz: {MIN_RATE} to {MAX_RATE} Hz are allowed"],
         ),
         (
-            (promised > present) & (promised < _UNKNOWN_LENGTH),
+            is_promise & (promised > present),
             ["WAV cut short: its header promises ", promised, " bytes of sound and ", present, " are there"],
         ),
         (seconds < MIN_SECONDS, ["WAV too short: it lasts ", seconds, f" s, and {MIN_SECONDS} s is the least allowed"]),
         (seconds > MAX_SECONDS, ["WAV too long: it lasts ", seconds, f" s, and {MAX_SECONDS} s is the most allowed"]),
     )
     with tf.control_dependencies([tf.debugging.Assert(problem == b"", [problem])]):
-        samples = tf.io.decode_raw(tf.strings.substr(padded, data_at, frames * frame_bytes), tf.int16)
-    stereo = tf.reshape(tf.cast(samples, tf.float32) / 2.0**15, [frames, frame_bytes // 2])
-    return resample(tf.reduce_mean(stereo, axis=1), tf.cast(rate, tf.int32))
+        sound = tf.strings.substr(padded, data_at, frames * frame_bytes)
+    branches = [functools.partial(_samples, sound, *kind) for kind in _KINDS_OF_SAMPLES]
+    samples = tf.switch_case(tf.argmax(matches, output_type=tf.int32), branches)
+    waveform = tf.reduce_mean(tf.reshape(samples, [frames, -1]), axis=1)
+    are_finite = tf.reduce_all(tf.math.is_finite(waveform))
+    with tf.control_dependencies([tf.debugging.Assert(are_finite, ["WAV with samples that are NaN or infinite"])]):
+        loudest = tf.reduce_max(tf.abs(waveform))
+    level = tf.clip_by_value(loudest, _LOUD, 1.0) / tf.maximum(loudest, _SILENCE)
+    return resample(level * waveform, tf.cast(rate, tf.int32))
 
 
 def resample(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
@@ -364,6 +387,32 @@ def _last_axis(x: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
 
 def _greatest_common_divisor(a: tf.Tensor, b: int) -> tf.Tensor:
     return tf.while_loop(lambda a, b: b > 0, lambda a, b: (b, a % b), [a, tf.constant(b, a.dtype)])[0]
+
+
+def _samples(sound: tf.Tensor, tag: int, bits: int) -> tf.Tensor:
+    """The samples in a string scalar, float32 [n]: in [-1, 1), unless they are floats."""
+    if tag == _FLOAT:
+        return tf.cast(tf.io.decode_raw(sound, tf.float32 if bits == 32 else tf.float64), tf.float32)
+    if tag in (_A_LAW, _MU_LAW):
+        return tf.gather(_expanded(tag), tf.cast(tf.io.decode_raw(sound, tf.uint8), tf.int32))
+    if bits == 8:
+        return tf.cast(tf.io.decode_raw(sound, tf.uint8), tf.float32) / 2.0**7 - 1.0
+    if bits == 24:  # with a byte of zeros below, they have 32
+        three = tf.reshape(tf.io.decode_raw(sound, tf.uint8), [-1, 3])
+        return tf.cast(tf.bitcast(tf.pad(three, [[0, 0], [1, 0]]), tf.int32), tf.float32) / 2.0**31
+    return tf.cast(tf.io.decode_raw(sound, tf.int16 if bits == 16 else tf.int32), tf.float32) / 2.0 ** (bits - 1)
+
+
+def _expanded(tag: int) -> np.ndarray:
+    """What each byte of A-law or mu-law stands for (ITU-T G.711), float32 [256]."""
+    code = np.arange(256) ^ (0x55 if tag == _A_LAW else 0xFF)
+    exponent, mantissa = code >> 4 & 7, code & 15
+    if tag == _A_LAW:
+        magnitude = 16 * mantissa + 8 + 256 * (exponent > 0) << np.maximum(exponent - 1, 0)
+    else:
+        magnitude = (8 * mantissa + 132 << exponent) - 132
+    is_positive = (code >= 128) == (tag == _A_LAW)
+    return (np.where(is_positive, magnitude, -magnitude) / 2.0**15).astype(np.float32)
 
 
 def _unsigned(data: tf.Tensor, at: tf.Tensor, width: int) -> tf.Tensor:

@@ -105,14 +105,14 @@ def voice():
     """A function that makes a WAV file of a voice of so many seconds."""
 
     @functools.cache
-    def make(seconds=1.0, seed=0, rate=SAMPLE_RATE):
+    def make(seconds=1.0, seed=0, rate=SAMPLE_RATE, subtype="PCM_16"):
         rng = np.random.default_rng(seed)
         pitch = rng.uniform(90, 250)
         time = np.arange(round(seconds * rate)) / rate
         harmonics = sum(np.sin(2 * np.pi * n * pitch * time) / n for n in range(1, 9))
         file = io.BytesIO()
         noise = 0.02 * rng.standard_normal(len(time))
-        soundfile.write(file, 0.1 * harmonics + noise, rate, format="WAV", subtype="PCM_16")
+        soundfile.write(file, 0.1 * harmonics + noise, rate, format="WAV", subtype=subtype)
         return file.getvalue()
 
     return make

@@ -100,7 +100,7 @@ def serialized(message):
 @pytest.fixture(scope="module")
 def kinds(voice):
     """By name: inputs to mutate, what makes a request of one, and how it may be refused."""
-    wavs = [voice(0.5), voice(0.5, rate=8000), voice(0.6, rate=44_100)]
+    wavs = [voice(0.5), voice(0.5, rate=8000), voice(0.6, rate=44_100), voice(0.5, subtype="FLOAT")]
     pictures = [picture("JPEG"), picture("JPEG", progressive=True), picture("PNG")]
     examples = [
         (
@@ -293,30 +293,42 @@ def either(usual, *others):
     return st.sampled_from([usual] * 8 + list(others))
 
 
+ALLOWED = [(1, 16), (1, 8), (1, 24), (1, 32), (3, 32), (3, 64), (6, 8), (7, 8)]
+
+
 @MANY
 @given(
-    tag=either(1, 0xFFFE, 0, 3, 0xFFFF),
-    channels=either(1, 2, 0, 3, 0xFFFF),
+    kind=st.sampled_from(ALLOWED) | st.sampled_from([(0, 16), (3, 16), (1, 0), (1, 12), (7, 16), (0xFFFF, 0xFFFF)]),
+    is_extensible=st.booleans(),
+    channels=either(1, 2, 8, 0, 9, 0xFFFF),
     rate=either(8000, 16000, 48000, 11025, 0, 7999, 48001, 2**32 - 1),
-    bits=either(16, 0, 8, 24, 0xFFFF),
     frames=either(8000, 2, 3999, 4000, 24_000),
     promises=either(0, -1, -4000, 1, 2**20, 0x7FFFFFFF, 0xFFFFFFFF),
     others=st.lists(st.tuples(st.sampled_from([b"LIST", b"fact", b"fmt\0"]), st.binary(max_size=9)), max_size=3),
 )
-def test_a_wav_file_is_answered_if_it_is_what_is_allowed(stub, tag, channels, rate, bits, frames, promises, others):
-    sound = np.random.default_rng(0).integers(-9999, 9999, frames * max(1, min(channels, 2)), "<i2").tobytes()
+def test_a_wav_file_is_answered_if_it_is_what_is_allowed(
+    stub, kind, is_extensible, channels, rate, frames, promises, others
+):
+    (tag, bits), rng = kind, np.random.default_rng(0)
+    frame_bytes = min(max(channels, 1), 8) * (bits // 8 if kind in ALLOWED else 2)
+    if tag == 3 and kind in ALLOWED:
+        sound = rng.normal(size=frames * frame_bytes * 8 // bits).astype(f"<f{bits // 8}").tobytes()
+    else:
+        sound = rng.bytes(frames * frame_bytes)
     promised = max(0, len(sound) + promises) if abs(promises) < 2**24 else promises
-    form = struct.pack("<HHIIHH", tag, channels, rate, rate * 2 % 2**32, 2, bits)
+    form = struct.pack("<HHIIHH", 0xFFFE if is_extensible else tag, channels, rate, rate * 2 % 2**32, 2, bits)
+    if is_extensible:
+        form += struct.pack("<HHIH14s", 22, bits, 0, tag, b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71")
     parts = [chunk(b"fmt ", form), *(chunk(name, data) for name, data in others), chunk(b"data", sound, promised)]
     body = b"WAVE" + b"".join(parts)
-    there = min(promised, len(sound)) // (2 * max(1, min(channels, 2)))
+    present = len(sound) + len(sound) % 2
+    there = (present if promised in (0, 0x7FFFFFFF, 0xFFFFFFFF) else min(promised, present)) // frame_bytes
     allowed = (
-        tag in (1, 0xFFFE)
-        and channels in (1, 2)
+        kind in ALLOWED
+        and 1 <= channels <= 8
         and 8000 <= rate <= 48_000
-        and bits == 16
         and 0.5 <= there / rate <= 30
-        and not len(sound) < promised < 0x7FFF0000
+        and not present < promised < 0x7FFF0000
     )
     request = predict_request(spec("s2f", "embed_speech"), wav_bytes=[chunk(b"RIFF", body)])
     if allowed:
