@@ -10,6 +10,7 @@ from PIL import Image
 from s2f_tf.data import audio
 from s2f_tf.data.face import MAX_SIDE
 from s2f_tf.errors import UserError
+from s2f_tf.models import layers
 from s2f_tf.saved_model import Signatures
 
 Voice = str | os.PathLike | np.ndarray
@@ -24,7 +25,8 @@ class Model:
     """What `s2f_tf.load` returns.
 
     A voice is the path of a sound file, or a waveform, float [S], mono, 16 kHz. Either must last `config.MIN_SECONDS`
-    and not be silent: `SoundError` otherwise. A picture is the path of a JPEG or PNG file, or uint8 [H, W, 3], of one
+    and not be silent: `SoundError` otherwise. What is longer than `config.MAX_SECONDS` is heard in equal pieces, whose
+    mean embedding counts. A picture is the path of a JPEG or PNG file, or uint8 [H, W, 3], of one
     face, aligned as the model's own: `PictureError` where it is none.
     """
 
@@ -33,8 +35,9 @@ class Model:
         self.config = signatures.config
         endpoints = signatures.endpoints()
         self._embed_speech, self._embed_face = endpoints["embed_speech"], endpoints["embed_face"]
-        self._match = endpoints["match"]
         self._draw = tf.function(signatures.draw)
+        voice, pictures = tf.TensorSpec([self.config.embedding_size], tf.float32), tf.TensorSpec([None], tf.string)
+        self._match = tf.function(signatures.match, input_signature=[voice, pictures])
 
     def draw(self, voice: Voice, faces: int = 6, seed: int = 1) -> np.ndarray:
         """Faces that could belong to a voice, uint8 [faces, H, W, 3]: one for each of the seeds from `seed` upwards.
@@ -48,7 +51,8 @@ class Model:
 
     def embed(self, voice: Voice) -> np.ndarray:
         """What the model hears of a voice, float32 [E], of unit length."""
-        return self._embed_speech(tf.constant([_wav(voice)]))["embedding"][0].numpy()
+        pieces = self._embed_speech(tf.constant(_wavs(voice)))["embedding"].numpy()
+        return pieces[0] if len(pieces) == 1 else layers.unit_length(pieces.mean(axis=0)).numpy()
 
     def embed_face(self, picture: Picture) -> np.ndarray:
         """What it sees of a face, float32 [E], of unit length."""
@@ -57,14 +61,14 @@ class Model:
     def match(self, voice: Voice, pictures: Sequence[Picture]) -> np.ndarray:
         """How likely each of these faces is that of the voice, given that one of them is: float32 [N], of sum 1."""
         encoded = tf.constant([_encoded(picture) for picture in pictures], tf.string)
-        return self._match(tf.constant(_wav(voice)), encoded)["probability"].numpy()
+        return self._match(tf.constant(self.embed(voice)), encoded).numpy()
 
 
-def _wav(voice: Voice) -> bytes:
+def _wavs(voice: Voice) -> list[bytes]:
     if not isinstance(voice, np.ndarray):
         return audio.read_voice(os.fspath(voice))
     audio.require_voice(voice, "the waveform")
-    return audio.encode_voice(voice, "the waveform")
+    return audio.encode_voice(voice)
 
 
 def _encoded(picture: Picture) -> bytes:

@@ -79,8 +79,7 @@ class Signatures:
             ]
         )
         def match(wav_bytes: tf.Tensor, jpeg_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-            cosines = tf.linalg.matvec(self._embed_faces(jpeg_bytes), self._embed_speech(wav_bytes))
-            return {"probability": tf.nn.softmax(self.config.matching.scale * cosines)}
+            return {"probability": self.match(self._embed_speech(wav_bytes), jpeg_bytes)}
 
         functions = (serving_default, generate, generate_from_embedding, embed_speech, embed_face, match)
         return {function.__name__: function for function in functions}
@@ -88,6 +87,11 @@ class Signatures:
     def draw(self, embedding: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """One face, uint8 [H, W, 3], of a voice's embedding, float32 [E], and a seed, int64 scalar."""
         return self._image(z_from_seed(seed[None], self.generator.z_size), embedding[None])[0]
+
+    def match(self, embedding: tf.Tensor, jpeg_bytes: tf.Tensor) -> tf.Tensor:
+        """How likely each face, JPEG or PNG, string [K], is that of a voice's embedding, float32 [E]: float32 [K]."""
+        cosines = tf.linalg.matvec(self._embed_faces(jpeg_bytes), embedding)
+        return tf.nn.softmax(self.config.matching.scale * cosines)
 
     def _embed_speech(self, wav_bytes: tf.Tensor) -> tf.Tensor:
         return self.speech_encoder(audio.decode_wav_bytes(wav_bytes)[None], training=False)[0]

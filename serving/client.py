@@ -5,26 +5,29 @@ import dataclasses
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
 import numpy as np
 import requests
 from absl import flags
-from google.protobuf import wrappers_pb2
+from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from s2f_tf import pictures
 from s2f_tf.data import audio
+from s2f_tf.data.png import encode_png
 from s2f_tf.errors import UserError
+from s2f_tf.latent import z_from_seed
 
-_AT_A_TIME = 16  # faces in one request
+_AT_A_TIME = 16  # faces, or pieces of a voice, in one request
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0  # seconds before a retry
 
 
@@ -75,10 +78,14 @@ class Client:
 
         Raises `ServerError`.
         """
+        return self._patiently(lambda seconds: self._predict(signature, inputs, seconds))
+
+    def _patiently(self, ask: Callable[[float], dict]) -> dict:
+        """What `ask` answers, which is given the seconds that are left."""
         end, wait = time.monotonic() + self.deadline, _FIRST_WAIT
         while True:
             try:
-                return self._predict(signature, inputs, max(end - time.monotonic(), 1e-3))
+                return ask(max(end - time.monotonic(), 1e-3))
             except ServerError as error:
                 pause = random.uniform(wait / 2, wait)
                 if error.code != grpc.StatusCode.UNAVAILABLE or time.monotonic() + pause >= end:
@@ -89,19 +96,36 @@ class Client:
     def _predict(self, signature: str, inputs: Mapping[str, Any], seconds: float) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
-    def draw(self, wav: bytes, seeds: Sequence[int]) -> list[bytes]:
-        """A PNG for each seed, drawn from a voice: a WAV file of 0.5 to 30 s."""
+    def _signatures(self, seconds: float) -> dict[str, Any]:
+        """The signatures of the model, as JSON has them."""
+        raise NotImplementedError
+
+    def draw(self, voice: bytes | Sequence[bytes], seeds: Sequence[int]) -> list[bytes]:
+        """A PNG for each seed, drawn from a voice: a WAV file of 0.5 to 30 s, or the pieces of a longer one."""
         encoded: list[bytes] = []
-        for start in range(0, len(seeds), _AT_A_TIME):
-            part = np.array(seeds[start : start + _AT_A_TIME], np.int64)
-            encoded += list(
-                self.predict("serving_default", {"wav_bytes": [wav] * len(part), "seed": part})["png_bytes"]
-            )
+        if isinstance(voice, bytes):
+            for part in _parts(seeds):
+                inputs = {"wav_bytes": [voice] * len(part), "seed": np.array(part, np.int64)}
+                encoded += list(self.predict("serving_default", inputs)["png_bytes"])
+            return encoded
+        embedding = self._mean_embedding(voice)
+        z_shape = self._patiently(self._signatures)["generate_from_embedding"]["inputs"]["z"]["tensor_shape"]
+        for part in _parts(seeds):
+            z = z_from_seed(np.array(part, np.int64), int(z_shape["dim"][1]["size"])).numpy()
+            faces = self.generate(np.stack([embedding] * len(part)), z)
+            encoded += [encode_png(face).numpy() for face in faces]
         return encoded
 
-    def embed_speech(self, wav: bytes) -> np.ndarray:
-        """A voice's embedding, float32 [E], of unit length."""
-        return self.predict("embed_speech", {"wav_bytes": [wav]})["embedding"][0]
+    def embed_speech(self, voice: bytes | Sequence[bytes]) -> np.ndarray:
+        """The embedding, float32 [E], of unit length, of a voice: a WAV file, or the pieces of a longer one."""
+        if isinstance(voice, bytes):
+            return self.predict("embed_speech", {"wav_bytes": [voice]})["embedding"][0]
+        embedding = self._mean_embedding(voice)
+        return embedding / np.linalg.norm(embedding)
+
+    def _mean_embedding(self, wavs: Sequence[bytes]) -> np.ndarray:
+        parts = [self.predict("embed_speech", {"wav_bytes": list(part)})["embedding"] for part in _parts(wavs)]
+        return np.concatenate(parts).mean(axis=0)
 
     def embed_face(self, jpeg: bytes) -> np.ndarray:
         """A face's embedding, float32 [E], of unit length."""
@@ -138,20 +162,31 @@ class GrpcClient(Client):
         self._channel.close()
 
     def _predict(self, signature: str, inputs: Mapping[str, Any], seconds: float) -> dict[str, np.ndarray]:
-        request = predict_pb2.PredictRequest()
-        spec = request.model_spec
-        spec.name, spec.signature_name = self.model_name, signature
-        if self.version is not None:
-            spec.version.CopyFrom(wrappers_pb2.Int64Value(value=self.version))
-        if self.label is not None:
-            spec.version_label = self.label
+        request = predict_pb2.PredictRequest(model_spec=self._spec(signature_name=signature))
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        outputs = self._ask(self._stub.Predict, request, seconds).outputs
+        return {name: tf.make_ndarray(value) for name, value in outputs.items()}
+
+    def _signatures(self, seconds: float) -> dict[str, Any]:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=self._spec(), metadata_field=["signature_def"]
+        )
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        self._ask(self._stub.GetModelMetadata, request, seconds).metadata["signature_def"].Unpack(signatures)
+        return json_format.MessageToDict(signatures, preserving_proto_field_name=True)["signature_def"]
+
+    def _spec(self, **fields: str) -> model_pb2.ModelSpec:
+        spec = model_pb2.ModelSpec(name=self.model_name, version_label=self.label, **fields)
+        if self.version is not None:
+            spec.version.value = self.version
+        return spec
+
+    def _ask(self, method: Callable, request: Message, seconds: float) -> Any:
         try:
-            outputs = self._stub.Predict(request, timeout=seconds).outputs
+            return method(request, timeout=seconds)
         except grpc.RpcError as error:
             raise ServerError(error.code(), error.details()) from error
-        return {name: tf.make_ndarray(value) for name, value in outputs.items()}
 
 
 class RestClient(Client):
@@ -165,7 +200,8 @@ class RestClient(Client):
             place += f"/versions/{self.version}"
         if self.label is not None:
             place += f"/labels/{self.label}"
-        self._url, self._signatures = f"{url.rstrip('/')}{place}", {}
+        self._known_signatures: dict[str, Any] = {}
+        self._url = f"{url.rstrip('/')}{place}"
         self._session = requests.Session()
         if tls:
             for path in filter(None, dataclasses.astuple(tls)):
@@ -183,14 +219,14 @@ class RestClient(Client):
         body = {"signature_name": signature, "inputs": {name: _to_json(value) for name, value in inputs.items()}}
         outputs = self._ask("POST", f"{self._url}:predict", seconds, json=body)["outputs"]
         if not isinstance(outputs, dict):  # a bare value where the signature has one output, whose name is not said
-            outputs = {self._only_output(signature, seconds): outputs}
+            outputs = {next(iter(self._signatures(seconds)[signature]["outputs"])): outputs}
         return {name: _from_json(value) for name, value in outputs.items()}
 
-    def _only_output(self, signature: str, seconds: float) -> str:
-        if not self._signatures:
+    def _signatures(self, seconds: float) -> dict[str, Any]:
+        if not self._known_signatures:
             metadata = self._ask("GET", f"{self._url}/metadata", seconds)["metadata"]
-            self._signatures = metadata["signature_def"]["signature_def"]
-        return next(iter(self._signatures[signature]["outputs"]))
+            self._known_signatures = metadata["signature_def"]["signature_def"]
+        return self._known_signatures
 
     def _ask(self, method: str, url: str, seconds: float, **body: Any) -> dict[str, Any]:
         try:
@@ -221,6 +257,11 @@ _CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+
+
+def _parts(values: Sequence) -> list[Sequence]:
+    """What goes into one request each."""
+    return [values[start : start + _AT_A_TIME] for start in range(0, len(values), _AT_A_TIME)]
 
 
 def _to_json(value: Any) -> Any:
@@ -290,9 +331,9 @@ def main() -> None:
     values = flags.FLAGS
     if os.path.splitext(values.out)[1].lower() != ".png":
         raise UserError(f"--out={values.out} must end in .png")
-    wav = audio.read_voice(values.voice)
+    pieces = audio.read_voice(values.voice)
     with _connect() as client:
-        encoded = client.draw(wav, range(values.seed, values.seed + values.faces))
+        encoded = client.draw(pieces[0] if len(pieces) == 1 else pieces, range(values.seed, values.seed + values.faces))
     faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in encoded])
     try:
         pictures.save_png(pictures.near_square(faces), values.out)

@@ -54,6 +54,16 @@ def test_a_quiet_voice_is_heard_as_a_loud_one(model, voice, decibels, tmp_path):
     assert model.embed(voice) @ model.embed(tmp_path / "x.wav") > 0.999
 
 
+def test_a_long_voice_is_heard_whole(model, voice):
+    seconds = np.arange(45 * SAMPLE_RATE) / SAMPLE_RATE
+    other = 0.3 * np.sign(np.sin(2 * np.pi * 230 * seconds)).astype(np.float32)
+    long = np.concatenate([np.tile(voice, 45), other, np.zeros(60 * SAMPLE_RATE, np.float32)])  # pieces of 30 s
+    of_pieces = [model.embed(long[start * SAMPLE_RATE :][: 30 * SAMPLE_RATE]) for start in (0, 30, 60)]
+    mean = np.mean(of_pieces, axis=0)
+    np.testing.assert_allclose(model.embed(long), mean / np.linalg.norm(mean), atol=1e-6)
+    assert (model.draw(long, faces=1) != model.draw(voice, faces=1)).any()
+
+
 def test_pictures_are_files_or_arrays(model, voice, pictures, tmp_path):
     paths = []
     for i, picture in enumerate(pictures):

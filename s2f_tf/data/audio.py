@@ -12,7 +12,6 @@ import av
 import numpy as np
 import soundfile
 import tensorflow as tf
-from absl import logging
 
 from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, DataConfig
 from s2f_tf.data.clip import CorpusError
@@ -109,17 +108,19 @@ def encode_wav(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
     return file.getvalue()
 
 
-def read_voice(path: str) -> bytes:
+def read_voice(path: str) -> list[bytes]:
     """A sound file as an exported model takes it, see `encode_voice`. Raises `SoundError`, as `read_sound` does."""
-    return encode_voice(read_sound(path), path)
+    return encode_voice(read_sound(path))
 
 
-def encode_voice(waveform: np.ndarray, name: str) -> bytes:
-    """A waveform, float [S], 16 kHz, as an exported model takes it: 16-bit WAV, of at most its first `MAX_SECONDS`."""
-    most = int(MAX_SECONDS * SAMPLE_RATE)
-    if len(waveform) > most:
-        logging.warning("%s: only the first %g s are listened to", name, MAX_SECONDS)
-    return encode_wav(raised(waveform[:most]))
+def encode_voice(waveform: np.ndarray) -> list[bytes]:
+    """A waveform, float [S], 16 kHz, that can be a voice, as an exported model takes it: 16-bit WAV files.
+
+    One up to `MAX_SECONDS`; of a longer one, equal pieces that follow each other, but for silent ones. The embedding of
+    the whole is the mean of theirs, brought to unit length.
+    """
+    pieces = np.array_split(waveform, -(-len(waveform) // int(MAX_SECONDS * SAMPLE_RATE)))
+    return [encode_wav(raised(piece)) for piece in pieces if np.abs(piece).max() >= _SILENCE]
 
 
 def raised(waveform: np.ndarray) -> np.ndarray:

@@ -9,8 +9,11 @@ export class Model {
     this.info = info;
   }
 
-  async embed(wav) {
-    return (await this.#predict("embed_speech", { wav_bytes: [bytes(wav)] }))[0];
+  /** Of a voice in one piece or several, of whose embeddings it is the mean, of unit length. */
+  async embed(wavs) {
+    const pieces = await this.#predict("embed_speech", { wav_bytes: wavs.map(bytes) });
+    const whole = mean(pieces);
+    return whole.map((x) => x / Math.hypot(...whole));
   }
 
   /** For each z a face: {size, pixels}, with red, green and blue of each pixel. */
@@ -19,9 +22,12 @@ export class Model {
     return images.map((rows) => ({ size: rows.length, pixels: rows.flat() }));
   }
 
-  /** How likely each face is the voice's. */
-  async match(wav, jpegs) {
-    return this.#predict("match", { wav_bytes: bytes(wav), jpeg_bytes: jpegs.map((b64) => ({ b64 })) });
+  /** How likely each face is the voice's: the mean of what its pieces say. */
+  async match(wavs, jpegs) {
+    const faces = jpegs.map((b64) => ({ b64 }));
+    return mean(await Promise.all(
+      wavs.map((wav) => this.#predict("match", { wav_bytes: bytes(wav), jpeg_bytes: faces })),
+    ));
   }
 
   /** The faces in a photograph: [{jpeg_b64, box}]. */
@@ -53,6 +59,10 @@ async function answer(response) {
   }
   if (!response.ok) throw new Error(content.error);
   return content;
+}
+
+function mean(rows) {
+  return rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
 }
 
 function bytes(array) {

@@ -2,7 +2,7 @@
 
 import { Model, slerp } from "./model.js";
 import { toPng } from "./png.js";
-import { Recording, decode, drawWaveform, encodeWav, toMono } from "./sound.js";
+import { Recording, decode, drawWaveform, encodeVoice, toMono } from "./sound.js";
 
 const COUNT = 6;
 const element = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@ const say = (text, isError = false, where = "status") => {
 const slots = []; // {z, kept, item, button, canvas, link}
 let model;
 let connected; // what is pressed before that waits for it
-let voices = []; // the last two: {name, wav, embedding}
+let voices = []; // the last two: {name, wavs, embedding}
 let recording = null;
 let voicesHeard = 0;
 
@@ -104,11 +104,11 @@ async function hearExample(button) {
 async function hear(buffer, name) {
   const { min_seconds: least, max_seconds: most } = model.info;
   if (buffer.duration < least) throw new Error(`That was too short: a voice must last at least ${least} s.`);
-  const mono = await toMono(buffer, most);
+  const mono = await toMono(buffer);
   drawWaveform(element("waveform"), mono.samples);
   say("Drawing …");
-  const wav = encodeWav(mono);
-  voices = [...voices.slice(-1), { name, wav, embedding: await model.embed(wav) }];
+  const wavs = encodeVoice(mono, most);
+  voices = [...voices.slice(-1), { name, wavs, embedding: await model.embed(wavs) }];
   voicesHeard++;
   element("share").value = 100;
   if (voices.length === 2) {
@@ -117,8 +117,7 @@ async function hear(buffer, name) {
     element("after").textContent = voices[1].name;
   }
   await otherFaces();
-  const cut = buffer.duration > most ? `, of which the first ${most} s were listened to` : "";
-  say(`Faces for ${name}, ${buffer.duration.toFixed(1)} s${cut}.`);
+  say(`Faces for ${name}, ${buffer.duration.toFixed(1)} s.`);
 }
 
 async function otherFaces() {
@@ -202,7 +201,7 @@ async function rank(files) {
     faces.push(...(await model.faces(file)).map((face) => ({ ...face, file: file.name })));
   }
   if (!faces.length) throw new Error("No face was found.");
-  const probabilities = await model.match(voice.wav, faces.map((face) => face.jpeg_b64));
+  const probabilities = await model.match(voice.wavs, faces.map((face) => face.jpeg_b64));
   const ranked = faces.map((face, i) => ({ ...face, probability: probabilities[i] }));
   ranked.sort((one, other) => other.probability - one.probability);
   element("ranking").replaceChildren(...ranked.map(rankedItem));

@@ -68,10 +68,10 @@ export async function decode(file) {
   }
 }
 
-/** One channel of at most 48 kHz and at most so many seconds: {samples, rate}. */
-export async function toMono(buffer, seconds) {
+/** One channel of at most 48 kHz: {samples, rate}. */
+export async function toMono(buffer) {
   const rate = Math.min(buffer.sampleRate, MOST_RATE);
-  const length = Math.min(Math.round(buffer.duration * rate), Math.floor(seconds * rate));
+  const length = Math.round(buffer.duration * rate);
   const context = new OfflineAudioContext(1, Math.max(1, length), rate);
   const source = new AudioBufferSourceNode(context, { buffer });
   source.connect(context.destination); // which mixes the channels down, and resamples
@@ -79,8 +79,18 @@ export async function toMono(buffer, seconds) {
   return { samples: (await context.startRendering()).getChannelData(0), rate };
 }
 
-/** A WAV file, as bytes. What is quiet is raised first, as `encode_voice` does: 16 bits would leave little of it. */
-export function encodeWav({ samples, rate }) {
+/** WAV files, as bytes, of equal pieces of at most so many seconds, but for silent ones: as `encode_voice` makes them. */
+export function encodeVoice({ samples, rate }, seconds) {
+  const count = Math.ceil(samples.length / Math.floor(seconds * rate));
+  const cut = (i) => Math.round((i * samples.length) / count);
+  const pieces = Array.from({ length: count }, (_, i) => samples.subarray(cut(i), cut(i + 1)));
+  const loud = pieces.filter((piece) => piece.some((sample) => Math.abs(sample) >= SILENCE));
+  if (!loud.length) throw new Error("That was silent.");
+  return loud.map((piece) => encodeWav(piece, rate));
+}
+
+// What is quiet is raised first: 16 bits would leave little of it.
+function encodeWav(samples, rate) {
   const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), SILENCE);
   const scale = 32768 * Math.max(1, LOUD / loudest);
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));

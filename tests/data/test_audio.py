@@ -399,6 +399,20 @@ def test_damaged_wavs_are_decoded_or_invalid_arguments(subtype, container, damag
         assert "WAV" in error.message
 
 
+@pytest.mark.parametrize(("seconds", "pieces"), [(0.5, 1), (30, 1), (30.001, 2), (89, 3), (300, 10)])
+def test_a_voice_is_encoded_in_equal_pieces_that_a_model_takes(seconds, pieces):
+    waveform = noise(round(seconds * SAMPLE_RATE))
+    read = [soundfile.read(io.BytesIO(wav))[0] for wav in audio.encode_voice(waveform)]
+    assert len(read) == pieces and np.ptp([len(piece) for piece in read]) <= 1
+    np.testing.assert_allclose(np.concatenate(read), waveform, atol=1 / 2**15)
+
+
+def test_silent_pieces_of_a_voice_are_left_out_and_quiet_ones_raised():
+    waveform = np.concatenate([noise(30 * SAMPLE_RATE), np.zeros(30 * SAMPLE_RATE), 1e-3 * noise(30 * SAMPLE_RATE)])
+    first, last = (soundfile.read(io.BytesIO(wav))[0] for wav in audio.encode_voice(waveform))
+    np.testing.assert_allclose(last, first / 2, atol=1 / 2**15)
+
+
 # Augmentation.
 
 

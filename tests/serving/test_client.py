@@ -14,6 +14,9 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+import s2f_tf
+from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import audio
 from s2f_tf.errors import UserError
 from serving.client import GrpcClient, RestClient, ServerError
 
@@ -74,6 +77,22 @@ def test_every_signature_answers(client, voice):
     np.testing.assert_array_equal(client.generate(voice_embedding[None], z[1:])[0], faces[1])
     probability = client.match(voice(), pictures[:3])
     assert probability.shape == (3,) and probability.sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def long_voice():
+    """The pieces of a voice of 40 s, its embedding and two faces, of seeds 4 and 5."""
+    waveform = np.random.default_rng(0).uniform(-0.3, 0.3, 40 * SAMPLE_RATE).astype(np.float32)
+    waveform[20 * SAMPLE_RATE :] = np.cumsum(waveform[20 * SAMPLE_RATE :]) * 0.02
+    model = s2f_tf.load()
+    return audio.encode_voice(waveform), model.embed(waveform), model.draw(waveform, faces=2, seed=4)
+
+
+def test_a_long_voice_is_drawn_as_generate_draws_it(client, long_voice):
+    pieces, embedding, faces = long_voice
+    np.testing.assert_allclose(client.embed_speech(pieces), embedding, atol=1e-5)
+    drawn = np.stack([tf.io.decode_png(picture) for picture in client.draw(pieces, [4, 5])])
+    np.testing.assert_allclose(drawn.astype(int), faces.astype(int), atol=1)
 
 
 def test_errors_carry_the_servers_code_and_words(client):

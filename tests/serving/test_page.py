@@ -178,10 +178,25 @@ def test_a_sound_file_is_heard_and_what_is_none_is_refused(page, tmp_path):
     upload = find(page, "#file")
     upload.send_keys(str(tmp_path / "stereo.flac"))
     wait(page, lambda: status(page).startswith("Faces for stereo.flac"))
+    hush = np.zeros(29 * rate)
+    soundfile.write(tmp_path / "long.wav", np.concatenate([samples, hush, samples, hush, samples]), rate)
+    upload.send_keys(str(tmp_path / "long.wav"))
+    wait(page, lambda: status(page).startswith("Faces for long.wav") and "listened" not in status(page))
     upload.send_keys(str(tmp_path / "none.txt"))
     wait(page, lambda: status(page) == "none.txt holds no sound that this browser can read.")
     upload.send_keys(str(tmp_path / "short.wav"))
     wait(page, lambda: status(page) == "That was too short: a voice must last at least 0.5 s.")
+
+
+def test_a_long_voice_is_cut_into_equal_pieces_but_for_silent_ones(page):
+    lengths = page.execute_async_script(
+        """const done = arguments[0], samples = new Float32Array(100 * 8000);
+        samples.fill(0.5, 0, 26 * 8000);
+        samples.fill(0.5, 99 * 8000);
+        import("./sound.js").then(({encodeVoice}) =>
+            done(encodeVoice({samples, rate: 8000}, 30).map((wav) => wav.length)));"""
+    )
+    assert lengths == [44 + 2 * 25 * 8000] * 3  # of four, of which the third is silent
 
 
 @pytest.mark.parametrize("decibels", [0, -60, -79])
@@ -190,7 +205,8 @@ def test_a_quiet_voice_is_raised_before_it_is_rounded(page, decibels):
     quiet = voice / np.abs(voice).max() * 10 ** (decibels / 20)
     wav = page.execute_async_script(
         """const [samples, done] = arguments;
-        import("./sound.js").then(({encodeWav}) => done(Array.from(encodeWav({samples, rate: 16000}))));""",
+        const sound = {samples: Float32Array.from(samples), rate: 16000};
+        import("./sound.js").then(({encodeVoice}) => done(Array.from(encodeVoice(sound, 30)[0])));""",
         quiet.tolist(),
     )
     encoded, rate = soundfile.read(io.BytesIO(bytes(wav)))
