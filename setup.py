@@ -1,4 +1,4 @@
-"""Packaging: the wheel holds `s2f_tf` alone; the other folders run from a checkout."""
+"""Packaging: the wheel holds every folder that people run, inside `s2f_tf`: no other name in site-packages is ours."""
 
 import pathlib
 import re
@@ -6,6 +6,7 @@ import re
 from setuptools import find_packages, setup
 
 _HERE = pathlib.Path(__file__).parent
+_INSIDE = ("serving", "pipelines", "tflite")
 
 
 def _version() -> str:
@@ -27,8 +28,9 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
-    packages=find_packages(include=["s2f_tf", "s2f_tf.*"]),
-    package_data={"s2f_tf": ["model_card.md", "pretrained/**"]},
+    packages=[*find_packages(include=["s2f_tf", "s2f_tf.*"]), *(f"s2f_tf.{folder}" for folder in _INSIDE)],
+    package_dir={f"s2f_tf.{folder}": folder for folder in _INSIDE},
+    package_data={"s2f_tf": ["model_card.md", "pretrained/**"], "s2f_tf.serving": ["page/**", "deploy/**"]},
     install_requires=[
         "tensorflow>=2.17,<2.22",
         "keras>=3.15,<3.16",
@@ -81,6 +83,13 @@ setup(
             "s2f-evaluate=s2f_tf.evaluate:run",
             "s2f-export=s2f_tf.export:run",
             "s2f-publish=s2f_tf.publish:run",
+            "s2f-serve=s2f_tf.serving.server:run",
+            "s2f-client=s2f_tf.serving.client:run",
+            "s2f-prepare=s2f_tf.pipelines.prepare:run",
+            "s2f-inspect=s2f_tf.pipelines.inspect:run",
+            "s2f-exclude=s2f_tf.pipelines.exclude:run",
+            "s2f-convert=s2f_tf.tflite.convert:run",
+            "s2f-verify=s2f_tf.tflite.verify:run",
         ]
     },
     classifiers=[

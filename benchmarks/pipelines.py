@@ -185,7 +185,7 @@ def _done(output: pathlib.Path) -> list[int]:
 
 def _made(folder: pathlib.Path, height: int, seconds: float, count: int) -> pathlib.Path:
     """A folder of one video, under the names of as many people."""
-    from tests.pipelines import videos
+    from tests import videos
 
     width = height * 16 // 9
     pictures = [

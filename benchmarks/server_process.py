@@ -6,16 +6,19 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
+_FROM_CHECKOUT = (sys.executable, "-m", "serving.server")
 _READY_SECONDS = 120  # after which a server that has not said that it serves is killed
 
 
 class ServerProcess:
-    """`python -m serving.server`, on free ports, ready to answer.
+    """The server, on free ports, ready to answer.
 
     Args:
         flags: of the server, beside its ports.
         log: a file to which it may write what it has to say.
+        program: what starts it.
 
     Attributes:
         target: host:port of gRPC.
@@ -26,12 +29,12 @@ class ServerProcess:
         RuntimeError: with its log, where it does not come to serve.
     """
 
-    def __init__(self, *flags: object, log: pathlib.Path) -> None:
+    def __init__(self, *flags: object, log: pathlib.Path, program: Sequence[str] = _FROM_CHECKOUT) -> None:
         self.port, self.rest_port = _free_port(), _free_port()
         self.target, self.url = f"localhost:{self.port}", f"http://localhost:{self.rest_port}"
         self.log = log
-        self._command = [sys.executable, "-m", "serving.server", f"--port={self.port}"]
-        self._command += [f"--rest_api_port={self.rest_port}", *map(str, flags)]
+        ports = [f"--port={self.port}", f"--rest_api_port={self.rest_port}"]
+        self._command = [*program, *ports, *map(str, flags)]
         self.start()
 
     def start(self) -> None:

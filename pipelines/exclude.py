@@ -4,8 +4,8 @@ from absl import flags
 
 from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
-# isort: split
-from . import exclusion, splits
+with command.extra("pipelines"):
+    from . import exclusion, splits
 
 _CORPUS = flags.DEFINE_string("corpus", None, "folder with a corpus.json", required=True)
 _SPEAKER = flags.DEFINE_multi_string(
@@ -33,5 +33,10 @@ def main() -> None:
             )
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script."""
     command.run(main)
+
+
+if __name__ == "__main__":
+    run()

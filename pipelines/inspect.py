@@ -22,7 +22,7 @@ _SEED = flags.DEFINE_integer("seed", 1, "of the draw")
 def main(arguments: list[str]) -> None:
     """Reads the corpus once, prints what it holds, and writes the contact sheet."""
     if len(arguments) != 1:
-        raise app.UsageError("the folder of one corpus is expected: python -m pipelines.inspect clips/")
+        raise app.UsageError(f"the folder of one corpus is expected: python -m {__package__}.inspect clips/")
     if not _OUT.value.lower().endswith(".png"):
         raise UserError(f"--out={_OUT.value} must end in .png")
     found = holdings.look(arguments[0], _CLIPS.value, _SEED.value)
@@ -69,5 +69,10 @@ def _lines(found: Holdings) -> Iterator[str]:
         yield f"excluded   {len(told['excluded']):,} speakers, for good"
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script."""
     command.run(main, takes_arguments=True)
+
+
+if __name__ == "__main__":
+    run()

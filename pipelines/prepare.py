@@ -3,7 +3,6 @@
 Flags that are not in this list go to Apache Beam: `--runner=FlinkRunner --flink_master=...` and all others it knows.
 """
 
-import functools
 import logging
 import os
 import sys
@@ -84,10 +83,10 @@ def _beam_options(arguments: list[str]) -> Any:
     Raises `UserError` where that runner knows a flag as little. Others may: they ask a cluster.
     """
     logging.disable(logging.WARNING)  # of Google's cloud, which is not wanted
-    from apache_beam.options.pipeline_options import PipelineOptions
+    with command.extra("pipelines"):
+        from apache_beam.options.pipeline_options import PipelineOptions
 
-    from . import job
-
+        from . import job
     logging.disable(logging.NOTSET)
     here = ["--direct_running_mode=multi_processing", f"--direct_num_workers={_WORKERS.value}"]
     options = PipelineOptions([*here, "--default_sdk_harness_log_level=ERROR", *arguments])
@@ -116,8 +115,13 @@ def _is_ours(argument: str) -> bool:
     return not argument.startswith("-") or name in flags.FLAGS or name.removeprefix("no") in flags.FLAGS
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script."""
     app.define_help_flags()
     beams = [argument for argument in sys.argv[1:] if not _is_ours(argument)]
     sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if _is_ours(argument))]
-    command.run(functools.partial(main, beams))
+    command.run(lambda: main(beams))
+
+
+if __name__ == "__main__":
+    run()

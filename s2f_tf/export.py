@@ -3,7 +3,6 @@
 from absl import flags
 
 from s2f_tf import command, saved_model
-from s2f_tf.errors import UserError
 from s2f_tf.models import trained
 
 _WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by default the weights in the package")
@@ -22,10 +21,8 @@ def main() -> None:
 
 
 def _export_onnx(workdir: str, output: str) -> str:
-    try:
+    with command.extra("onnx"):
         from s2f_tf import onnx_model
-    except ImportError as error:
-        raise UserError(f"--format=onnx takes the extra `onnx`: pip install s2f_tf[onnx] ({error})") from error
     return onnx_model.export(workdir, output)
 
 

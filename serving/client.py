@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import grpc
 import numpy as np
-import requests
 from absl import flags
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -19,13 +17,17 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 
 # isort: split
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from s2f_tf import pictures
 from s2f_tf.data import audio
 from s2f_tf.data.png import encode_png
 from s2f_tf.errors import UserError
 from s2f_tf.latent import z_from_seed
+
+with command.extra("serving"):
+    import grpc
+    import requests
+    from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
 _AT_A_TIME = 16  # faces, or pieces of a voice, in one request
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0  # seconds before a retry
@@ -342,6 +344,11 @@ def main() -> None:
     print(values.out)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script."""
     _define_flags()
     command.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -8,25 +8,27 @@ import signal
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import grpc
 from absl import flags, logging
-from aiohttp import web
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from s2f_tf import command
 from s2f_tf.errors import UserError
 
-from . import config_protos, demo_model, monitoring, warmup
-from .batching import Batcher, Runner
-from .errors import RequestError
-from .grpc_api import Reading, add_to_server
-from .limits import Intake, Limits, channel_arguments, listen
-from .models import Models
-from .page_api import PageApi
-from .photographs import Photographs
-from .rest_api import RestApi
-from .servable import SavedModel, Servable, session_config
-from .service import Service
+with command.extra("serving"):
+    import grpc
+    from aiohttp import web
+    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+    from . import config_protos, demo_model, monitoring, warmup
+    from .batching import Batcher, Runner
+    from .errors import RequestError
+    from .grpc_api import Reading, add_to_server
+    from .limits import Intake, Limits, channel_arguments, listen
+    from .models import Models
+    from .page_api import PageApi
+    from .photographs import Photographs
+    from .rest_api import RestApi
+    from .servable import SavedModel, Servable, session_config
+    from .service import Service
 
 # TensorFlow Serving's own flags.
 _PORT = flags.DEFINE_integer("port", 8500, "of gRPC; 0 opens none", lower_bound=0, upper_bound=65535)
@@ -362,5 +364,10 @@ def _places() -> list[str]:
     return places + ([f"http://localhost:{_REST_PORT.value}/"] if _REST_PORT.value else [])
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script."""
     command.run(main)
+
+
+if __name__ == "__main__":
+    run()

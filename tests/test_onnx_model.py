@@ -9,13 +9,6 @@ import pytest
 from s2f_tf import config
 from s2f_tf.models import trained
 
-WITHOUT_TF2ONNX = """
-import runpy, sys
-sys.modules["tf2onnx"] = None
-sys.argv = ["export", "--format=onnx", "--output=" + sys.argv[1]]
-runpy.run_module("s2f_tf.export", run_name="__main__")
-"""
-
 
 @pytest.fixture(scope="module")
 def run(tiny, tmp_path_factory):
@@ -77,11 +70,3 @@ def test_the_models_are_valid_and_say_what_they_are(exported, tiny):
         assert {property.key: property.value for property in model.metadata_props}["license"] == "Apache-2.0"
     assert config.load(str(exported)) == tiny
     assert (exported / "model_card.md").exists() and not list(exported.glob("*.part"))
-
-
-def test_without_the_extra_it_says_what_to_install(tmp_path):
-    command = [sys.executable, "-c", WITHOUT_TF2ONNX, str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "pip install s2f_tf[onnx]" in result.stderr
-    assert not list(tmp_path.iterdir())

@@ -1,16 +1,28 @@
-"""The wheel, the versions that it asks for, and what must not be in the repository."""
+"""The wheel, which the source distribution makes, what it installs, and what must not be in the repository."""
 
+import io
 import pathlib
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from email.parser import Parser
 
+import numpy as np
 import pytest
+import requests
+import videos
 from packaging.requirements import Requirement
+from PIL import Image
+from skimage import data
+
+from benchmarks.server_process import ServerProcess
 
 ROOT = pathlib.Path(__file__).parents[1]
+PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+VOICE = ROOT / "serving" / "page" / "examples" / "1.wav"
 EXACT = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)")
 
 
@@ -23,22 +35,25 @@ def tracked_files():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel of a copy of what git tracks, so that the build leaves nothing in the checkout."""
-    source = tmp_path_factory.mktemp("source")
+def wheel_path(tmp_path_factory):
+    """The wheel that pip makes of the source distribution of what git tracks: whatever is in it was in both."""
+    checkout, built = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("built")
     for path in tracked_files():
-        copy = source / path.relative_to(ROOT)
+        copy = checkout / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-index"]
-    subprocess.run(
-        [*command, "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)],
-        check=True,
-        timeout=120,
-    )
-    (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(built)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=checkout, check=True, timeout=120, capture_output=True)
+    (source,) = built.glob("*.tar.gz")
+    pip = [sys.executable, *PIP, "wheel", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", built, source], check=True, timeout=120)
+    (path,) = built.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_path):
+    with zipfile.ZipFile(wheel_path) as archive:
         yield archive
 
 
@@ -54,23 +69,13 @@ def exact_versions(environment):
     return {match["name"]: match["version"] for match in matches}
 
 
-def test_the_wheel_holds_the_library_and_nothing_else(wheel):
-    tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"s2f_tf"}
-
-
-def test_the_wheel_holds_every_file_of_the_library(wheel):
-    library = {str(path.relative_to(ROOT)) for path in tracked_files() if path.is_relative_to(ROOT / "s2f_tf")}
-    assert "s2f_tf/model_card.md" in library
-    assert library <= set(wheel.namelist())
-
-
-def test_console_scripts_name_functions_that_exist(wheel):
-    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt")]
-    scripts = re.findall(r"^(s2f-\w+) = s2f_tf\.(\w+):run$", wheel.read(name).decode(), re.MULTILINE)
-    assert [script for script, _ in scripts] == [f"s2f-{command}" for _, command in scripts]
-    for _, command in scripts:
-        assert "\ndef run() -> None:" in (ROOT / "s2f_tf" / f"{command}.py").read_text()
+def test_the_wheel_holds_all_that_people_run_and_nothing_else(wheel):
+    parts = ("s2f_tf", "serving", "pipelines", "tflite")
+    tracked = [path.relative_to(ROOT) for path in tracked_files() if path.relative_to(ROOT).parts[0] in parts]
+    shipped = [path for path in tracked if path.parts[:2] != ("tflite", "android")]
+    expected = {str(path if path.parts[0] == "s2f_tf" else "s2f_tf" / path) for path in shipped}
+    assert {"s2f_tf/model_card.md", "s2f_tf/serving/page/examples/1.wav", "s2f_tf/tflite/convert.py"} <= expected
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 
 
 @pytest.mark.parametrize("environment", ["default", "latest"])
@@ -89,3 +94,86 @@ def test_no_file_names_a_folder_of_a_machine():
     home = re.compile(rb"(?<![\w.:/~$}-])/(?:home|root|Users|work)/[\w.-]+")
     found = {str(path.relative_to(ROOT)): home.findall(path.read_bytes()) for path in tracked_files()}
     assert {name: paths for name, paths in found.items() if paths} == {}
+
+
+class Installed:
+    """The wheel in an environment of its own, which finds what it depends on in the one that runs the tests.
+
+    Attributes:
+        bin: the folder of the console scripts.
+        folder: where they run, outside of the checkout.
+        ran: the names of those that were asked for.
+    """
+
+    def __init__(self, wheel, environment, folder):
+        venv.create(environment, symlinks=True)
+        folder.mkdir()
+        self.bin, self.folder, self.ran = environment / "bin", folder, set()
+        (packages,) = environment.glob("lib/python*/site-packages")
+        (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+        self.python(*PIP, "install", "--no-index", "--no-deps", wheel)
+
+    def python(self, *arguments):
+        """What Python prints, which must succeed."""
+        return self._finished(0, self.bin / "python", *arguments).stdout
+
+    def script(self, name):
+        """The path of a console script."""
+        self.ran.add(name)
+        return self.bin / name
+
+    def run(self, name, *flags):
+        """What a console script prints, which must succeed."""
+        return self._finished(0, self.script(name), *flags).stdout
+
+    def refusal(self, name, *flags):
+        """The line with which a console script must end."""
+        return self._finished(1, self.script(name), *flags).stderr.splitlines()[-1]
+
+    def _finished(self, status, *command):
+        result = subprocess.run([*map(str, command)], cwd=self.folder, capture_output=True, text=True, timeout=180)
+        assert result.returncode == status and "Traceback" not in result.stderr, result.stderr
+        return result
+
+
+def test_every_console_script_does_its_work_outside_of_the_checkout(wheel_path, tmp_path):
+    here = Installed(wheel_path, tmp_path / "environment", tmp_path / "elsewhere")
+    module = here.python("-c", "import s2f_tf.serving.server as module; print(module.__file__)").strip()
+    assert pathlib.Path(module).is_relative_to(tmp_path / "environment")
+
+    here.run("s2f-generate", f"--voice={VOICE}", "--faces=2", "--out=faces.png")
+    assert here.run("s2f-export") == "models/s2f/1\n"
+    here.run("s2f-publish", f"--workdir={ROOT}/s2f_tf/pretrained/demo", "--output=mine", "--command=none")
+    _serve(here)
+    np.testing.assert_array_equal(*(np.asarray(Image.open(here.folder / name)) for name in ("served.png", "faces.png")))
+
+    for person in range(5):
+        words = [(0.0, videos.voice(person, videos.SECONDS))]
+        videos.write(here.folder / f"videos/p{person}/a.mp4", videos.scene(person, 16), words)
+    flags = ["--face_size=48", "--faces_per_clip=1", "--audio_format=wav", "--workers=1"]
+    made = here.run("s2f-prepare", "--source=folder", "--input=videos", "--output=clips", *flags)
+    assert re.search(r"^train +3 clips +3 speakers", made, re.MULTILINE)
+    assert "5 clips drawn with seed 1" in here.run("s2f-inspect", "clips")
+    assert "p0: 1 clips deleted" in here.run("s2f-exclude", "--corpus=clips", "--speaker=p0")
+
+    here.run("s2f-convert", "--corpus=clips", "--output=out")
+    assert (here.folder / "out" / "s2f.json").exists()
+    # The last three read what the others wrote, and see that nothing can be learnt from or said of so few.
+    assert "10 are needed" in here.refusal("s2f-verify", "--corpus=clips", "--models=out")
+    assert "fewer than a batch" in here.refusal("s2f-train", "--corpus=clips", "--preset=tiny")
+    assert "4 are needed" in here.refusal("s2f-evaluate", "--corpus=clips", "--workdir=mine")
+
+    assert here.ran == {path.name for path in here.bin.glob("s2f-*")}
+
+
+def _serve(here):
+    """The server, its page, the detector of its page, and a client."""
+    flags = ["--model_name=s2f", f"--model_base_path={here.folder}/models/s2f"]
+    with ServerProcess(*flags, log=here.folder / "log", program=[str(here.script("s2f-serve"))]) as server:
+        assert "<!doctype html>" in requests.get(f"{server.url}/", timeout=30).text
+        assert requests.get(f"{server.url}/examples/1.wav", timeout=30).content == VOICE.read_bytes()
+        photograph = io.BytesIO()
+        Image.fromarray(data.astronaut()).save(photograph, "JPEG")
+        answer = requests.post(f"{server.url}/faces", photograph.getvalue(), timeout=120)
+        assert len(answer.json()["faces"]) == 1, answer.text
+        here.run("s2f-client", f"--target={server.target}", f"--voice={VOICE}", "--faces=2", "--out=served.png")

@@ -26,7 +26,7 @@ _EMULATOR = "qemu-aarch64-static"
 _PROCESSOR = "cortex-a76"
 _PACKAGES = ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6")
 _WHEELS = ("ai-edge-litert==2.1.4", "numpy==1.26.4")  # LiteRT 2.3.0 crashes under this emulator
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_ROOT = pathlib.Path(__file__).resolve().parent.parent  # from which the worker imports this folder, and no other
 
 
 class Arm64LiteRT(Runtime):
@@ -36,7 +36,9 @@ class Arm64LiteRT(Runtime):
         self.size = os.path.getsize(path)
         folder = environment()
         if folder is None:
-            raise UserError(f"no arm64 environment is there: `python -m tflite.arm64` sets it up where {_EMULATOR} is")
+            raise UserError(
+                f"no arm64 environment is there: `python -m {__package__}.arm64` sets it up where {_EMULATOR} is"
+            )
         python = [_EMULATOR, "-cpu", _PROCESSOR, "-L", folder, os.path.join(folder, "usr/bin/python3.11")]
         variables = {**os.environ, "PYTHONPATH": os.path.join(folder, "wheels")}
         self._process = subprocess.Popen(

@@ -29,5 +29,10 @@ def main() -> None:
     conversion.convert(_WORKDIR.value, _OUTPUT.value, _CORPUS.value, _WINDOW.value)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script."""
     command.run(main)
+
+
+if __name__ == "__main__":
+    run()

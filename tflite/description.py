@@ -63,10 +63,10 @@ def read(folder: str) -> dict[str, Any]:
                 if hashlib.sha256(file.read()).hexdigest() != variant["sha256"]:
                     raise ModelsError(f"{path} is not the model that {NAME} describes: convert again")
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}; `python -m tflite.convert` makes it"
+        message = f"{path} cannot be read: {error.strerror}; `python -m {__package__}.convert` makes it"
         raise ModelsError(message) from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
-        raise ModelsError(f"{path} is not what `python -m tflite.convert` writes: {error}") from error
+        raise ModelsError(f"{path} is not what `python -m {__package__}.convert` writes: {error}") from error
     return description
 
 

@@ -132,7 +132,7 @@ def verify(workdir: str, models: str, corpus: str | None, split: str, clips: int
             rows[runtime.name] = _measure(runtime, held_out, run)
             print(_line(runtime.name, rows[runtime.name]), flush=True)
     if arm64.environment() is None:
-        print("\nNot run on arm64: `python -m tflite.arm64` sets up what that takes.")
+        print(f"\nNot run on arm64: `python -m {__package__}.arm64` sets up what that takes.")
     else:
         few = held_out.first(_EMULATED_CLIPS)
         print(f"\nOn an emulated arm64 processor, of the first {len(few.windows)} of these clips:\n\n{_HEADER}")

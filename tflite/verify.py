@@ -7,10 +7,13 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 # isort: split
 from s2f_tf.models import trained
 
-from . import verification
+with command.extra("onnx"):
+    from . import verification
+with command.extra("tflite"):
+    import ai_edge_litert.interpreter  # noqa: F401  # not after the minutes that come before its turn
 
 _WORKDIR = flags.DEFINE_string("workdir", trained.SHIPPED, "trained run; by default the weights in the package")
-_MODELS = flags.DEFINE_string("models", "out", "folder that `python -m tflite.convert` wrote of that run")
+_MODELS = flags.DEFINE_string("models", "out", f"folder that `python -m {__package__}.convert` wrote of that run")
 _CORPUS = flags.DEFINE_string(
     "corpus", None, "folder of clips; by default the run's synthetic speakers, made in <models>/corpus the first time"
 )
@@ -23,5 +26,10 @@ def main() -> None:
     verification.verify(_WORKDIR.value, _MODELS.value, _CORPUS.value, _SPLIT.value, _CLIPS.value)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script."""
     command.run(main)
+
+
+if __name__ == "__main__":
+    run()
