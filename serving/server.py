@@ -129,12 +129,8 @@ def main() -> None:
             "--tensorflow_inter_op_parallelism: give it, or those"
         )
     if _PREFER_TFLITE.value:
-        try:
+        with command.extra("tflite"):
             import ai_edge_litert.interpreter  # noqa: F401  (before a model is there)
-        except ImportError as error:
-            raise UserError(
-                f"--prefer_tflite_model takes the extra `tflite`: pip install s2f_tf[tflite] ({error})"
-            ) from error
     if _MAX_TOTAL_BYTES.value < _MAX_BYTES.value:
         raise UserError(
             f"--max_total_request_bytes={_MAX_TOTAL_BYTES.value} must be at least "

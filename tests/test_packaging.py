@@ -21,6 +21,7 @@ from skimage import data
 from benchmarks.server_process import ServerProcess
 
 ROOT = pathlib.Path(__file__).parents[1]
+PARTS = ("s2f_tf", "serving", "pipelines", "tflite")  # that the wheel holds
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 VOICE = ROOT / "serving" / "page" / "examples" / "1.wav"
 EXACT = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)")
@@ -70,12 +71,18 @@ def exact_versions(environment):
 
 
 def test_the_wheel_holds_all_that_people_run_and_nothing_else(wheel):
-    parts = ("s2f_tf", "serving", "pipelines", "tflite")
-    tracked = [path.relative_to(ROOT) for path in tracked_files() if path.relative_to(ROOT).parts[0] in parts]
+    tracked = [path.relative_to(ROOT) for path in tracked_files() if path.relative_to(ROOT).parts[0] in PARTS]
     shipped = [path for path in tracked if path.parts[:2] != ("tflite", "android")]
     expected = {str(path if path.parts[0] == "s2f_tf" else "s2f_tf" / path) for path in shipped}
     assert {"s2f_tf/model_card.md", "s2f_tf/serving/page/examples/1.wav", "s2f_tf/tflite/convert.py"} <= expected
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
+
+
+def test_what_has_another_name_in_the_wheel_is_never_imported_by_name():
+    by_name = re.compile(r"^\s*(?:from|import) (?:serving|pipelines|tflite)\b.*", re.MULTILINE)
+    shipped = [path for path in tracked_files() if path.relative_to(ROOT).parts[0] in PARTS and path.suffix == ".py"]
+    found = {str(path.relative_to(ROOT)): by_name.findall(path.read_text()) for path in shipped}
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize("environment", ["default", "latest"])

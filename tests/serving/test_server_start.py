@@ -81,9 +81,7 @@ def test_what_cannot_be_is_refused_at_the_start(start, files, values, message):
 
 def test_without_litert_no_tflite_model_can_be_preferred(start, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    assert "--prefer_tflite_model takes the extra `tflite`: pip install s2f_tf[tflite]" in start(
-        prefer_tflite_model=True
-    )
+    assert "this takes the extra `tflite`: pip install 's2f_tf[tflite]'" in start(prefer_tflite_model=True)
 
 
 def test_a_bad_file_is_named_with_its_line(tmp_path):
