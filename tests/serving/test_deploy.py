@@ -121,7 +121,7 @@ def test_servers_are_bounded_probed_and_run_as_nobody_in_particular(compose, kub
     for service in compose.values():
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert service["deploy"]["resources"]["limits"]["memory"]
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])  # nothing asks who comes
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))  # nothing asks who comes
 
 
 def test_tensorflow_serving_is_of_the_release_that_exports(compose, kubernetes):
@@ -132,7 +132,7 @@ def test_tensorflow_serving_is_of_the_release_that_exports(compose, kubernetes):
 
 def test_compose_takes_its_file(compose):
     run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
-    assert set(compose) == {"serving", "page", "prometheus"}
+    assert set(compose) == {"model", "serving", "page", "prometheus"}
     for service in compose.values():
         for volume in service["volumes"]:
             place = volume.split(":")[0]
