@@ -3,9 +3,8 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
+import commands
 import pytest
 from PIL import Image
 
@@ -36,8 +35,7 @@ def corpus(tiny_corpus, tmp_path_factory):
 
 
 def evaluate(*arguments):
-    command = [sys.executable, "-m", "s2f_tf.evaluate", *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = commands.run("s2f_tf.evaluate", *arguments)
     assert "Traceback" not in result.stderr
     return result
 

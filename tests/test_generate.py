@@ -1,6 +1,4 @@
-import subprocess
-import sys
-
+import commands
 import numpy as np
 import pytest
 import soundfile
@@ -29,8 +27,7 @@ def voice(tmp_path_factory):
 
 
 def generate(*flags):
-    command = [sys.executable, "-m", "s2f_tf.generate", *map(str, flags)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = commands.run("s2f_tf.generate", *flags)
     assert "Traceback" not in result.stderr
     return result
 

@@ -1,6 +1,4 @@
-import subprocess
-import sys
-
+import commands
 import numpy as np
 import onnx
 import onnxruntime
@@ -22,8 +20,7 @@ def run(tiny, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("onnx")
-    command = [sys.executable, "-m", "s2f_tf.export", "--format=onnx", f"--workdir={run}", f"--output={folder}"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = commands.run("s2f_tf.export", "--format=onnx", f"--workdir={run}", f"--output={folder}")
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{folder}\n"
     return folder

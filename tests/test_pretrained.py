@@ -3,9 +3,8 @@
 import glob
 import io
 import os
-import subprocess
-import sys
 
+import commands
 import numpy as np
 import pytest
 import soundfile
@@ -107,8 +106,7 @@ def test_match_ranks_the_face_of_a_voice_above_another(strangers, signatures):
 
 def test_generate_needs_no_work_directory(strangers, settings, tmp_path):
     soundfile.write(tmp_path / "voice.wav", strangers[0].waveform, SAMPLE_RATE)
-    command = [sys.executable, "-m", "s2f_tf.generate", f"--voice={tmp_path}/voice.wav", f"--out={tmp_path}/faces.png"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = commands.run("s2f_tf.generate", f"--voice={tmp_path}/voice.wav", f"--out={tmp_path}/faces.png")
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "faces.png") as picture:
         assert picture.size == (3 * settings.data.face_size, 2 * settings.data.face_size)

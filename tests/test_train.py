@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import commands
 import h5py
 import numpy as np
 import pytest
@@ -39,6 +40,11 @@ def finish(process):
     return process.returncode, output
 
 
+def ended(*flags, environment=None):
+    result = commands.run("s2f_tf.train", "--preset=tiny", *flags, environment=environment)
+    return result.returncode, result.stdout + result.stderr
+
+
 def weights(workdir):
     return {
         (path.name, name): value
@@ -63,7 +69,7 @@ def assert_equal(found, expected):
 @pytest.fixture(scope="module")
 def undisturbed(tiny_corpus, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("undisturbed")
-    status, output = finish(train(f"--corpus={tiny_corpus}", f"--workdir={workdir}", *MODEST))
+    status, output = ended(f"--corpus={tiny_corpus}", f"--workdir={workdir}", *MODEST)
     assert status == 0, output
     return workdir, output
 
@@ -84,7 +90,10 @@ def test_training_leaves_weights_logs_and_pictures_and_shows_where_it_is(undistu
     assert "Traceback" not in output
 
 
-def test_a_corpus_without_held_out_speakers_is_trained_on_and_what_is_missed_is_said(tiny_corpus, tmp_path):
+def test_a_corpus_without_held_out_speakers_is_trained_on_and_what_is_missed_is_said(
+    undisturbed, tiny_corpus, tmp_path
+):
+    finish_stages(tmp_path / "run", undisturbed, "judge")
     corpus = tmp_path / "corpus"
     shutil.copytree(tiny_corpus, corpus)
     description = json.loads((corpus / "corpus.json").read_text())
@@ -93,7 +102,7 @@ def test_a_corpus_without_held_out_speakers_is_trained_on_and_what_is_missed_is_
         for path in corpus.glob(f"{split}-*"):
             path.unlink()
     (corpus / "corpus.json").write_text(json.dumps(description))
-    status, output = finish(train(f"--corpus={corpus}", f"--workdir={tmp_path / 'run'}", *MODEST))
+    status, output = ended(f"--corpus={corpus}", f"--workdir={tmp_path / 'run'}", *MODEST)
     assert status == 0, output
     assert output.count(f"not validated, so the last weights are kept: {corpus} has no clips in split") == 1
     assert f"no picture of held-out speakers: {corpus} has no clips in split 'test'" in output
@@ -109,7 +118,7 @@ STAGES = {
 
 def finish_stages(workdir, undisturbed, *stages):
     """Puts the weights of finished stages into a work directory: they are not run again."""
-    (workdir / "weights").mkdir()
+    (workdir / "weights").mkdir(parents=True)
     for stage in stages:
         for name in STAGES[stage]:
             shutil.copy(undisturbed[0] / "weights" / f"{name}.weights.h5", workdir / "weights")
@@ -126,7 +135,7 @@ def test_kill_9_in_either_stage_changes_nothing(stage, undisturbed, tiny_corpus,
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    status, output = finish(train(*flags))
+    status, output = ended(*flags)
     assert status == 0, output
     assert f"{stage}: from step 2 on" in output
     assert_equal(weights(tmp_path), weights(undisturbed[0]))
@@ -148,6 +157,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tiny_corpus, tmp_pat
 
 
 def test_two_workers_on_one_machine_train_the_same_weights_as_one(undisturbed, tiny_corpus, tmp_path):
+    finish_stages(tmp_path, undisturbed, "judge")  # which is matching once more
     ports = [free_port() for _ in range(2)]
     processes = []
     for index in range(2):
@@ -170,7 +180,7 @@ def free_port():
 
 
 def refused(*flags, environment=None):
-    status, output = finish(train(*flags, environment=environment))
+    status, output = ended(*flags, environment=environment)
     assert status != 0
     assert "Traceback" not in output
     return output
@@ -224,7 +234,8 @@ def test_a_work_directory_that_cannot_be_made_is_refused(tiny_corpus, tmp_path):
     assert "cannot be made" in output
 
 
-def test_a_prepared_folder_of_stills_and_sounds_is_trained_on_with_no_change(tiny, tmp_path):
+def test_a_prepared_folder_of_stills_and_sounds_is_trained_on_with_no_change(undisturbed, tiny, tmp_path):
+    finish_stages(tmp_path / "run", undisturbed, "judge")
     people = tmp_path / "people"
     for speaker in range(8):
         made = synthetic.make_clip(tiny.synthetic, 64, 1, speaker, 0)
@@ -239,7 +250,7 @@ def test_a_prepared_folder_of_stills_and_sounds_is_trained_on_with_no_change(tin
     what = job.Job("pairs", str(people), None, str(tmp_path / "clips"), settings)
     job.prepare(what, PipelineOptions(["--direct_running_mode=in_memory", "--direct_num_workers=1"]))
     sizes = ["--matching.batch_size=4", "--generation.batch_size=4"]
-    status, output = finish(train(f"--corpus={tmp_path / 'clips'}", f"--workdir={tmp_path / 'run'}", *MODEST, *sizes))
+    status, output = ended(f"--corpus={tmp_path / 'clips'}", f"--workdir={tmp_path / 'run'}", *MODEST, *sizes)
     assert status == 0, output
     assert (tmp_path / "run" / "weights" / "generator.weights.h5").exists()
     assert (tmp_path / "run" / "pictures" / "held_out.png").exists()

@@ -1,9 +1,7 @@
 import io
 import os
-import pathlib
-import subprocess
-import sys
 
+import commands
 import corpora
 import numpy as np
 import pytest
@@ -13,8 +11,6 @@ from pipelines import contact_sheet, holdings
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip
 from s2f_tf.data.clip import Clip
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +22,6 @@ def found(tiny_corpus):
 def everything(tiny_corpus):
     paths = [path for split in clip.SPLITS for path in clip.shards(tiny_corpus, split)]
     return [one for path in paths for _, one in holdings.clips(path)]
-
-
-def inspect(*arguments, cwd):
-    command = [sys.executable, "-m", "pipelines.inspect", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
-    )
 
 
 def test_what_is_counted_is_what_is_there(found, everything, tiny_corpus):
@@ -81,7 +70,7 @@ def test_the_sheet_shows_faces_and_sound(everything):
     assert blue[:140].max() <= 2 and blue[150:].min() >= 10
 
 
-def test_the_command_tells_what_a_person_wants_to_know(tiny_corpus, tmp_path):
+def test_the_command_tells_what_a_person_wants_to_know(tiny_corpus, tmp_path, monkeypatch):
     folder = corpora.copy(
         tiny_corpus, tmp_path / "clips", dropped={"no face": 3, "no voice": 1}, examples={"no face": "a.mp4"}
     )
@@ -89,7 +78,8 @@ def test_the_command_tells_what_a_person_wants_to_know(tiny_corpus, tmp_path):
     corpora.flip(first, 100)
     last = folder / os.path.basename(clip.shards(str(folder), "test")[-1])
     last.write_bytes(last.read_bytes()[:-10])
-    ended = inspect("clips", "--clips=5", "--out=sheet.png", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ended = commands.run("pipelines.inspect", "clips", "--clips=5", "--out=sheet.png")
     assert ended.returncode == 0, ended.stderr
     told = corpora.description(folder)
     lines = {line[:11].strip(): line for line in ended.stdout.splitlines()}

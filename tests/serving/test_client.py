@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import commands
 import grpc
 import numpy as np
 import pytest
@@ -46,20 +47,18 @@ def pixels(path):
         return np.asarray(picture)
 
 
-def test_the_command_draws_what_generate_draws_to_the_bit(conformance, start, tmp_path):
+def test_the_command_draws_what_generate_draws_to_the_bit(conformance, tmp_path):
     voice = tmp_path / "voice.flac"  # stereo, 24 bits and another rate: it is converted on the client
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (60_000, 2))
     soundfile.write(voice, np.cumsum(noise, axis=0) * 0.05, 44_100, subtype="PCM_24")
     common = [f"--voice={voice}", "--faces=5", "--seed=3"]
-    grpc_flags, rest_flags = [f"--target={conformance.target}"], ["--rest", f"--target={conformance.url}"]
-    started = {
-        "drawn": start("s2f_tf.generate", *common, f"--out={tmp_path}/drawn.png"),
-        "grpc": start("serving.client", *grpc_flags, *common, f"--out={tmp_path}/grpc.png"),
-        "rest": start("serving.client", *rest_flags, *common, f"--out={tmp_path}/rest.png"),
-    }
-    for name, process in started.items():
-        output, errors = process.communicate()
-        assert (process.returncode, output.split()) == (0, [f"{tmp_path}/{name}.png"]), errors
+    for module, name, flags in (
+        ("s2f_tf.generate", "drawn", []),
+        ("serving.client", "grpc", [f"--target={conformance.target}"]),
+        ("serving.client", "rest", ["--rest", f"--target={conformance.url}"]),
+    ):
+        ended = commands.run(module, *flags, *common, f"--out={tmp_path}/{name}.png")
+        assert (ended.returncode, ended.stdout.split()) == (0, [f"{tmp_path}/{name}.png"]), ended.stderr
     for name in ("grpc", "rest"):
         np.testing.assert_array_equal(pixels(tmp_path / f"{name}.png"), pixels(tmp_path / "drawn.png"))
 

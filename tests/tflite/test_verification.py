@@ -1,8 +1,6 @@
 import dataclasses
-import os
-import subprocess
-import sys
 
+import commands
 import pytest
 
 from s2f_tf import config
@@ -25,9 +23,9 @@ def corpus(tmp_path_factory):
 
 def test_the_shipped_weights_converted_are_the_same_model(corpus, tmp_path):
     conversion.convert(trained.SHIPPED, str(tmp_path), corpus)
-    command = [sys.executable, "-m", "tflite.verify", f"--models={tmp_path}", f"--corpus={corpus}", "--split=train"]
-    elsewhere = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}  # where no emulator is set up, which would take minutes
-    result = subprocess.run([*command, "--clips=40"], capture_output=True, text=True, env=elsewhere)
+    flags = [f"--models={tmp_path}", f"--corpus={corpus}", "--split=train", "--clips=40"]
+    elsewhere = {"XDG_CACHE_HOME": str(tmp_path)}  # where no emulator is set up, which would take minutes
+    result = commands.run("tflite.verify", *flags, environment=elsewhere)
     assert result.returncode == 0, result.stderr
     for words in ("40 clips of 40 speakers", "Not run on arm64: `python -m tflite.arm64`", "Every bar is held"):
         assert words in result.stdout

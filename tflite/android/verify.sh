@@ -21,7 +21,8 @@ join() { for job in $(jobs -p); do wait "$job" || exit 1; done; }
 # --- What Maven has: a list of files for each profile of verify.pom.xml, which Maven makes anew when a version changes.
 
 resolve() {
-    [[ build/libraries/$1 -nt verify.pom.xml && build/libraries/$1 -nt gradle/libs.versions.toml ]] || mvn \
+    [[ build/libraries/$1 -nt verify.pom.xml && build/libraries/$1 -nt gradle/libs.versions.toml ]] ||
+        MAVEN_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" mvn \
         -q -B -Dstyle.color=never -f verify.pom.xml -P "$1" -Dkotlin="$(version kotlin)" \
         -DtensorflowLite="$(version tensorflowLite)" -DjunitPlatform="$(version junitPlatform)" \
         -Drobolectric="$(version robolectric)" \
