@@ -126,6 +126,9 @@ class MatchingConfig:
     """The first stage: which face belongs to which voice (`s2f_tf/training/matching.py`)."""
 
     steps: int = setting(500, "training steps", low=1)
+    judge_steps: int = setting(
+        0, "training steps of the judge, which is matching once more from another seed; 0 is as many", low=0, absent=0
+    )
     batch_size: int = setting(
         96, "clips in a step, over all replicas and workers: the K of the matching softmax", low=2
     )
@@ -372,7 +375,11 @@ def _check_one(name: str, field: dataclasses.Field, kind: type, value: Any) -> N
 PRESETS = {
     # Two CPU cores. Its faces are drawn where they belong: shifted and tinted, they would teach the face encoder to see
     # less of the nose, which is a few pixels wide (`docs/training.md`).
-    "demo": Config(data=DataConfig(shift=0.0, colour_jitter=0.02)),
+    "demo": Config(
+        data=DataConfig(shift=0.0, colour_jitter=0.02),
+        matching=MatchingConfig(judge_steps=250),
+        loop=LoopConfig(validate_every=250),
+    ),
     # A few seconds on one core, to try the machinery: its faces are not worth looking at.
     "tiny": Config(
         preset="tiny",

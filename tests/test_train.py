@@ -20,8 +20,8 @@ from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, synthetic
 
 COMMAND = [sys.executable, "-m", "s2f_tf.train", "--preset=tiny"]
-MODEST = ["--matching.steps=4", "--generation.steps=4", "--loop.checkpoint_every=2", "--loop.picture_every=4"]
-MODEST += ["--loop.validate_every=1"]
+MODEST = ["--matching.steps=4", "--matching.judge_steps=3", "--generation.steps=4", "--loop.checkpoint_every=2"]
+MODEST += ["--loop.picture_every=4", "--loop.validate_every=1"]
 
 
 def train(*flags, environment=None, **options):
@@ -76,10 +76,10 @@ def undisturbed(tiny_corpus, tmp_path_factory):
 
 def test_training_leaves_weights_logs_and_pictures_and_shows_where_it_is(undisturbed):
     workdir, output = undisturbed
-    for stage in ("matching", "generation", "judge"):
+    for stage, steps in (("matching", 4), ("generation", 4), ("judge", 3)):
         lines = [json.loads(line) for line in (workdir / stage / "log.jsonl").read_text().splitlines()]
-        assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
-        assert re.search(rf"{stage}: {len(lines)} steps", output)
+        assert [line["step"] for line in lines] == list(range(1, steps + 1))
+        assert re.search(rf"{stage}: {steps} steps", output)
         kept = re.findall(rf"{stage}: kept step (\d+),", output)
         assert kept == ([] if stage == "generation" else [str(lines[-1]["best_step"])])  # generation leaves its last
         assert (workdir / "pictures" / f"{stage}.png").read_bytes().startswith(b"\x89PNG")

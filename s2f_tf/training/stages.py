@@ -76,8 +76,10 @@ def train_judge(
     clips: validation.HeldOutClips | None,
 ) -> None:
     """Matching once more from another seed: leaves the judge of generated faces, from which nothing learns."""
-    seeded = dataclasses.replace(config, seed=(config.seed + JUDGE_SEED_OFFSET) % 2**31)
-    _match(seeded, corpus, workdir, strategy, clips, stage="judge", prefix="judge_")
+    matching = dataclasses.replace(config.matching, steps=config.matching.judge_steps or config.matching.steps)
+    seed = (config.seed + JUDGE_SEED_OFFSET) % 2**31
+    judge = dataclasses.replace(config, seed=seed, matching=matching)
+    _match(judge, corpus, workdir, strategy, clips, stage="judge", prefix="judge_")
 
 
 def train_generation(
