@@ -205,7 +205,7 @@ def page(image, services):
 def test_the_package_is_the_images_and_nothing_else_can_be_written(image):
     assert image.run("python", "-c", "import s2f_tf; print(s2f_tf.__file__)").startswith("/opt/s2f/")
     assert image.run("id", "-u") == "10001\n"
-    for place in ("/", "/opt/s2f", "/home/s2f", "/config"):
+    for place in ("/", "/opt/s2f", "~", "/config"):
         image.run("sh", "-c", f"! touch {place}/file")
     image.run("touch", "/tmp/file")
 
