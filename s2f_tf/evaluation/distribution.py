@@ -20,6 +20,9 @@ _FRECHET_RESAMPLES_AT_ONCE = 64
 def compare(real: np.ndarray, generated: np.ndarray, speakers: np.ndarray, seed: int = 0) -> dict[str, dict]:
     """Every distance, of generated faces and of real ones: `{measure: {"generated": Figure, "real": Figure}}`.
 
+    In place of a figure stands None where most resamples cannot tell it: those of few speakers may leave a half empty,
+    or with one speaker alone, and no interval is known from what is left.
+
     Args:
         real: float32 [N, D], features of each clip's first face.
         generated: float32 [N, D], features of a face drawn from each clip's voice.
@@ -45,12 +48,14 @@ def compare(real: np.ndarray, generated: np.ndarray, speakers: np.ndarray, seed:
         ("recall", lambda *sides: _precision(*sides[::-1]), False),
     ):
 
-        def between(other_side: np.ndarray, function=function, recentre=recentre) -> Figure:  # noqa: ANN001
-            both = [
-                function(_Side(real, a, resampling), _Side(other_side, b, resampling))
-                for a, b in ((one, other), (other, one))
-            ]
-            return figure(np.mean(both, axis=0), recentre=recentre)
+        def between(other_side: np.ndarray, function=function, recentre=recentre) -> Figure | None:  # noqa: ANN001
+            with np.errstate(invalid="ignore"):  # of an empty half
+                both = [
+                    function(_Side(real, a, resampling), _Side(other_side, b, resampling))
+                    for a, b in ((one, other), (other, one))
+                ]
+            draws = np.mean(both, axis=0)
+            return figure(draws, recentre=recentre) if np.isnan(draws).mean() < 0.5 else None
 
         results[name] = {"generated": between(generated), "real": between(real)}
     return results
@@ -84,12 +89,16 @@ def _frechet(one: _Side, other: _Side) -> np.ndarray:
 
 
 def _frechet_distance(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), as in Heusel et al. 2017: of means [R, D] and covariances, [R]."""
+    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), as in Heusel et al. 2017: of means [R, D] and covariances, [R].
+
+    NaN where they are.
+    """
     (mean, covariance), (other_mean, other_covariance) = one, other
     distance = np.square(mean - other_mean).sum(axis=1)
     distance += np.trace(covariance, axis1=1, axis2=2) + np.trace(other_covariance, axis1=1, axis2=2)
-    for start in range(0, len(distance), _FRECHET_RESAMPLES_AT_ONCE):
-        rows = slice(start, start + _FRECHET_RESAMPLES_AT_ONCE)
+    known = np.flatnonzero(np.isfinite(distance))
+    for start in range(0, len(known), _FRECHET_RESAMPLES_AT_ONCE):
+        rows = known[start : start + _FRECHET_RESAMPLES_AT_ONCE]
         values, vectors = np.linalg.eigh(covariance[rows])
         root = (vectors * np.sqrt(np.maximum(values, 0))[:, None, :]) @ vectors.transpose(0, 2, 1)
         product = np.linalg.eigvalsh(root @ other_covariance[rows] @ root)

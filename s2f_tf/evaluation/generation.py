@@ -51,8 +51,9 @@ def correlation(voices: np.ndarray, faces: np.ndarray, speakers: np.ndarray, see
         return ((weights @ (values * others)) * weights).sum(axis=1)
 
     pairs = over_pairs(np.ones_like(others))
+    pairs[pairs == 0] = np.nan  # a resample of few speakers may hold but one
     mean_voice, mean_face = over_pairs(of_voices) / pairs, over_pairs(of_faces) / pairs
     covariance = over_pairs(of_voices * of_faces) / pairs - mean_voice * mean_face
     variances = (over_pairs(of_voices**2) / pairs - mean_voice**2) * (over_pairs(of_faces**2) / pairs - mean_face**2)
     # Equal cosines, as of faces that are all the same, are uncorrelated with anything.
-    return figure(np.where(variances > 1e-14, covariance / np.sqrt(np.maximum(variances, 1e-14)), 0.0), 0.0)
+    return figure(np.where(variances <= 1e-14, 0.0, covariance / np.sqrt(np.maximum(variances, 1e-14))), 0.0)

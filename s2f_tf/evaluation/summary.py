@@ -169,7 +169,7 @@ def _copies(embedded: Embedded, drawn: _Drawn, training: tf.data.Dataset) -> tup
     found = copies.nearest(np.concatenate([drawn.first, embedded.first]), training)
     count = len(drawn.first)
     figures = copies.compare(found.distance[:count], found.distance[count:], embedded.speakers[:count])
-    return figures, np.stack([drawn.first[:_SHOWN], found.face[:_SHOWN]], axis=1)
+    return figures, np.stack([drawn.first, found.face[:count]], axis=1)[:_SHOWN]
 
 
 def _disentanglement(run: Run, embedded: Embedded, drawn: _Drawn, factor_reader: FactorReader) -> list[dict[str, Any]]:

@@ -42,6 +42,17 @@ def test_the_value_lies_within_its_interval(faces):
             assert found.low <= found.value <= found.high
 
 
+@pytest.mark.parametrize("speakers", [4, 6])
+def test_of_few_speakers_is_told_what_their_resamples_can_tell(faces, speakers):
+    found = distribution.compare(faces[:speakers], faces[-speakers:], np.arange(speakers))
+    for name in ("frechet_judge", "precision", "recall"):
+        for of in found[name].values():
+            assert 0 < np.isnan(of.draws).sum() < 150, "few, and some: resamples with an empty half"
+            assert of.low <= of.value <= of.high
+    # Of each half it takes two speakers. Of four, those resamples alone are left in which each is once.
+    assert all((of is None) == (speakers == 4) for of in found["kid_judge"].values())
+
+
 def test_too_few_speakers_are_refused(faces):
     with pytest.raises(ValueError, match="3 speakers"):
         distribution.compare(faces[:3], faces[:3], np.array(["a", "b", "c"]))

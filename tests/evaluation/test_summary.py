@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from s2f_tf.data import clip, reader
+from s2f_tf.evaluation import report, results, summary
+from s2f_tf.evaluation.run import Run
+
+SPEAKERS = 4  # the fewest
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A corpus without factors, as recorded ones are, of one clip a speaker."""
+    faces = np.random.default_rng(0).integers(0, 256, (SPEAKERS, 16, 16, 3), np.uint8)
+    voices = np.random.default_rng(1).normal(0.0, 0.1, (SPEAKERS, 24_000)).astype(np.float32)
+    clips = [
+        clip.Clip(f"c{i}", f"p{i}", voice, (tf.io.encode_jpeg(face).numpy(),))
+        for i, (voice, face) in enumerate(zip(voices, faces, strict=True))
+    ]
+    for split in ("train", "test"):
+        clip.write_shard(str(tmp_path), split, 0, 1, clips, "wav")
+    counts = dict.fromkeys(("train", "test"), SPEAKERS)
+    told = {"made_by": "a test", "audio_format": "wav", "face_size": 16, "dropped": {}}
+    clip.write_description(str(tmp_path), told | {"clips": counts, "speakers": counts})
+    return reader.Corpus(str(tmp_path))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_the_fewest_speakers_are_told_what_can_be_said_of_them(tiny_run, few, tmp_path):
+    run = Run(tiny_run)
+    measured = summary.measure(run, few, "test")
+    printed = report.text(measured.figures).splitlines()
+    assert printed[0] == "4 speakers and 4 clips of split 'test'"
+    rows = {line.split()[0]: line.split()[1:] for line in printed if line}
+    assert rows["kid-judge"] == ["-", "-"] and len(rows["frechet-judge"]) == 4
+    output = tmp_path / "evaluation"
+    results.save(measured.figures, str(output))
+    report.write(run, few, measured, str(output))
+    assert "kid-judge" in (output / "report.html").read_text()
+    assert "kid_judge" not in results.compare(str(output), str(output))
