@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import socket
 import sys
 import time
+import uuid
 
 from s2f_tf.aside import written_aside
 
@@ -58,14 +60,14 @@ def _duration(seconds: float) -> str:
 
 
 class Tally:
-    """What one process has done, kept in a file of its own in `folder`, which all processes share.
+    """What one worker, a process or a thread of one, has done, kept in a file of its own in `folder`, which all share.
 
     Any runner of Beam does without metrics, and few tell theirs while they run; a file is read everywhere.
     """
 
     def __init__(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
-        self._path = os.path.join(folder, f"{socket.gethostname()}-{os.getpid()}.json")
+        self._path = os.path.join(folder, f"{socket.gethostname()}-{os.getpid()}.{uuid.uuid4().hex}.json")
         self._done = {"videos": 0, "reused": 0}
         self.write()
 
@@ -83,14 +85,14 @@ class Tally:
 
 
 def processes(folder: str) -> list[int]:
-    """The numbers of those processes on this machine."""
+    """The numbers of the workers' processes on this machine."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    here = f"{socket.gethostname()}-"
-    return [int(name[len(here) : -5]) for name in names if name.startswith(here) and name.endswith(".json")]
+    here = re.compile(rf"{re.escape(socket.gethostname())}-(\d+)\.\w+\.json")
+    return sorted({int(match[1]) for match in map(here.fullmatch, names) if match})
 
 
 def tallied(folder: str) -> dict[str, int]:
-    """What all processes have done: `videos` now, and `reused` from an earlier run."""
+    """What all workers have done: `videos` now, and `reused` from an earlier run."""
     total = {"videos": 0, "reused": 0}
     if os.path.isdir(folder):
         for name in os.listdir(folder):

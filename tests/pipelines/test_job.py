@@ -15,7 +15,7 @@ import tensorflow as tf
 import videos
 from PIL import Image
 
-from pipelines import exclusion, job, results
+from pipelines import exclusion, job, progress, results
 from pipelines.reasons import Drop, Reason
 from s2f_tf import config, faces
 from s2f_tf.config import SAMPLE_RATE
@@ -210,7 +210,7 @@ def wait_for(condition, running=None):
 
 
 def workers(output):
-    return [int(path.stem.split("-")[-1]) for path in output.glob(".unfinished/progress/*.json")]
+    return progress.processes(str(output / ".unfinished" / "progress"))
 
 
 def is_alive(process):
