@@ -1,6 +1,7 @@
 """`python -m tflite.golden`: what Python computes, for the tests of the Android app's Kotlin to compute again.
 
-Each file holds bare little-endian numbers, in 16 bits (`.i16`), 64 bits (`.i64`) or floats of 32 bits (`.f32`).
+A command for the checkout, where the app is. Each file holds bare little-endian numbers, in 16 bits (`.i16`), 64 bits
+(`.i64`) or floats of 32 bits (`.f32`).
 """
 
 import os
@@ -14,6 +15,7 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 import tensorflow as tf
 
 from s2f_tf.data.audio import resample
+from s2f_tf.errors import UserError
 from s2f_tf.latent import normal_quantiles, slerp, z_from_seed
 
 from .window import loudest_window
@@ -46,7 +48,13 @@ def vectors() -> dict[str, np.ndarray]:
 
 
 def write(folder: str) -> None:
-    """Writes every vector to a folder, which is made where it does not exist."""
+    """Writes every vector to a folder, which is made where it does not exist.
+
+    Raises `UserError` where that around it does not: what is installed holds no app.
+    """
+    around = os.path.dirname(os.path.abspath(folder))
+    if not os.path.isdir(around):
+        raise UserError(f"{around} does not exist: run this in the checkout, where the app is, or give --output")
     os.makedirs(folder, exist_ok=True)
     types = {".i16": "<i2", ".i64": "<i8", ".f32": "<f4"}
     for name, values in vectors().items():

@@ -21,6 +21,7 @@ import s2f_tf
 from s2f_tf import config
 from s2f_tf.data import png, synthetic
 from s2f_tf.data.audio import resample
+from s2f_tf.errors import UserError
 from s2f_tf.latent import z_from_seed
 from s2f_tf.models import trained
 from tflite import conversion, golden, metadata
@@ -194,6 +195,12 @@ def test_the_app_bundles_a_runtime_that_has_every_operation():
 
 def test_the_version_of_the_app_is_that_of_the_package():
     assert CATALOG["versions"]["s2f"] == s2f_tf.__version__
+
+
+def test_golden_vectors_are_not_written_where_there_is_no_app(tmp_path):
+    with pytest.raises(UserError, match="resources does not exist: run this in the checkout"):
+        golden.write(str(tmp_path / "resources" / "golden"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_golden_vectors_are_what_python_computes(tmp_path):
