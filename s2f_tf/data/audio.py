@@ -33,6 +33,7 @@ _KINDS_OF_SAMPLES = (  # of a client's WAV file: format tag, bits
 _SAMPLES_ALLOWED = "PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law"
 _MAX_CHANNELS = 8
 _MAX_CHUNKS = 256  # of a client's WAV file before its sound
+_CHUNKS_BEHIND = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"fact", b"iXML", b"smpl")  # the sound, in WAV files
 _JOIN_SAMPLES = 2048  # in which `resample`'s filter has died away
 _PASSBAND = 0.92  # of the lower of the two Nyquist frequencies; from here `resample` falls to zero at Nyquist
 
@@ -226,8 +227,11 @@ def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
     tag = tf.where(tag == _EXTENSIBLE, tf.where(format_bytes < 26, tf.constant(_PCM, tf.int64), extension), tag)
     matches = tf.reduce_all(tf.stack([tag, bits]) == tf.constant(_KINDS_OF_SAMPLES, tf.int64), axis=1)
     promised, present = _unsigned(padded, data_at - 4, 4), tf.maximum(size - data_at, 0)
-    # A pipe's writer does not know the length, and leaves 0 or the most there is in its place.
-    is_promise = (promised > 0) & (promised < _UNKNOWN_LENGTH)
+    # A pipe's writer does not know the length, and leaves 0 or the most there is in its place. 0 is a length where
+    # another chunk follows.
+    follows = tf.reduce_any(tf.strings.substr(padded, data_at, 4) == _CHUNKS_BEHIND)
+    follows &= _unsigned(padded, data_at + 4, 4) <= present - 8
+    is_promise = ((promised > 0) | follows) & (promised < _UNKNOWN_LENGTH)
     frame_bytes = tf.clip_by_value(channels, 1, _MAX_CHANNELS) * tf.maximum(bits // 8, 1)
     frames = tf.where(is_promise, tf.minimum(promised, present), present) // frame_bytes
     seconds = tf.cast(frames, tf.float32) / tf.cast(tf.maximum(rate, 1), tf.float32)
@@ -331,6 +335,9 @@ def _require_whole_wav(file: BinaryIO, path: str) -> None:
                     raise SoundError(
                         f"{path} is cut short: its header promises {promised} bytes of sound and {present} are there"
                     )
+                name, behind = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
+                if not promised and name in _CHUNKS_BEHIND and behind <= present - 8:
+                    raise SoundError(f"{path} holds no sound")  # FFmpeg would take what is behind for it
                 break
             file.seek(promised + promised % 2, os.SEEK_CUR)
     file.seek(0)

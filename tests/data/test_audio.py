@@ -133,6 +133,9 @@ def with_nan(value):
     return sound_file(samples, subtype="FLOAT")
 
 
+NO_SOUND_BUT_TAGS = sound_file(noise(0)) + b"LIST" + struct.pack("<I", 40_000) + b"tags" * 10_000
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -141,6 +144,7 @@ def with_nan(value):
         (np.random.default_rng(0).bytes(5000), "cannot be read as sound: Invalid data"),
         (picture(), "holds no sound"),
         (sound_file(noise(0)), "holds no sound"),
+        (NO_SOUND_BUT_TAGS, "holds no sound"),
         (sound_file(noise(SAMPLE_RATE))[:30], "cannot be read as sound: Invalid data"),
         (sound_file(noise(7999)), r"lasts 0.4999 s: a voice must last at least 0.5 s"),
         (sound_file(noise(3200)), r"lasts 0.2 s: a voice must last at least 0.5 s"),
@@ -368,6 +372,7 @@ def test_every_wav_that_is_valid_is_accepted(kind):
         (sound_file(noise(96000), rate=96000), "rate of 96000 Hz: 8000 to 48000 Hz are allowed"),
         (sound_file(noise(SAMPLE_RATE))[:20000], "cut short: its header promises 32000 bytes of sound and 19956"),
         (sound_file(noise(0)), "too short: it lasts 0 s, and 0.5 s is the least allowed"),
+        (NO_SOUND_BUT_TAGS, "too short: it lasts 0 s"),
         (sound_file(noise(7999)), r"too short: it lasts 0.49\d+ s, and 0.5 s is the least allowed"),
         (sound_file(noise(30 * SAMPLE_RATE + 1)), "too long: it lasts 30.0001 s, and 30.0 s is the most allowed"),
     ],
