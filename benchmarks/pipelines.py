@@ -56,19 +56,19 @@ def main() -> None:
 def stages(folder: str, rounds: int) -> dict[str, float]:
     """Processor seconds of each stage, the seconds of video, and the clips, of up to 6 videos, so many times."""
     from pipelines import extract, quality, results, sources, video
-    from s2f_tf import faces
+    from s2f_tf import face_detection
     from s2f_tf.data import clip
 
     settings = extract.Settings(face_size=128, faces_per_clip=4, max_seconds=20.0, audio_format="flac")
     spent: dict[str, float] = collections.defaultdict(float)
-    detector = faces.shared_detector()
+    detector = face_detection.shared_detector()
     detector.find([np.zeros((360, 640, 3), np.uint8)] * _FRAMES)  # builds its graphs
     for module, name, stage in (
         (video.Pictures, "at", "decode"),
         (extract, "_utterances", "listen"),
-        (faces.Detector, "find", "detect"),
+        (face_detection.Detector, "find", "detect"),
         (quality, "crop", "align"),
-        (faces, "encode", "encode"),
+        (face_detection, "encode", "encode"),
         (clip, "encode", "encode"),
     ):
         setattr(module, name, _timed(getattr(module, name), stage, spent))
@@ -91,9 +91,9 @@ def detectors(folder: str, rounds: int) -> list[tuple[float, float]]:
     from mtcnn import MTCNN
 
     from pipelines import sources, video
-    from s2f_tf import faces
+    from s2f_tf import face_detection
 
-    bare, ours = MTCNN(), faces.shared_detector()
+    bare, ours = MTCNN(), face_detection.shared_detector()
     _, row = next(sources.rows("folder", folder, None))
     with video.Pictures(row["path"]) as pictures:
         shown = pictures.at(pictures.start + np.linspace(0.1, _duration(row["path"]) - 0.2, _FRAMES))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
-from s2f_tf import faces
+from s2f_tf import face_detection
 from s2f_tf.data import audio, clip
 
 from . import follow, quality, sound, voice
@@ -38,7 +38,7 @@ class Settings:
     align: bool = True
 
 
-def extract(item: Item, settings: Settings, detector: faces.Detector) -> Iterator[clip.Clip | Drop]:
+def extract(item: Item, settings: Settings, detector: face_detection.Detector) -> Iterator[clip.Clip | Drop]:
     """The clips in a video, in order, and what is left out. Memory does not grow with its length.
 
     A damaged file gives what can be read of it, or a `Drop`; it raises nothing.
@@ -55,7 +55,9 @@ def extract(item: Item, settings: Settings, detector: faces.Detector) -> Iterato
         yield Drop(Reason.UNDECODABLE, f"{item.name}: {error.strerror or error}")
 
 
-def _clips(item: Item, pictures: Pictures, settings: Settings, detector: faces.Detector) -> Iterator[clip.Clip | Drop]:
+def _clips(
+    item: Item, pictures: Pictures, settings: Settings, detector: face_detection.Detector
+) -> Iterator[clip.Clip | Drop]:
     path = item.sound or item.path
     tracks = sound.tracks(path)
     if not tracks:
@@ -107,7 +109,7 @@ def _faces(
     end: float,
     point: tuple[float, float] | None,
     settings: Settings,
-    detector: faces.Detector,
+    detector: face_detection.Detector,
 ) -> tuple[bytes, ...] | Reason:
     """JPEG files of the face of who speaks between two times, as spread as can be; or why there are none."""
     looks = 2 * settings.faces_per_clip
@@ -131,4 +133,4 @@ def _faces(
         return collections.Counter(judged).most_common(1)[0][0]
     count = min(len(crops), settings.faces_per_clip)
     spread = np.round(np.linspace(0, len(crops) - 1, count)).astype(int)
-    return tuple(faces.encode(crops[index]) for index in spread)
+    return tuple(face_detection.encode(crops[index]) for index in spread)

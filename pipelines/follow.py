@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s2f_tf.faces import Face
+from s2f_tf.face_detection import Face
 
 from .reasons import Reason
 

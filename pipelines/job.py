@@ -200,7 +200,7 @@ class _Extract(beam.DoFn):
         key = results.key(item, self._job.settings)
         reused = results.is_done(self._job.aside, item, key)
         if not reused:
-            from s2f_tf.faces import shared_detector
+            from s2f_tf.face_detection import shared_detector
 
             if results.tries(self._job.aside, item) > _MOST_TRIES:
                 found = iter([Drop(Reason.CRASHED, item.name)])

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from s2f_tf import faces, photograph
+from s2f_tf import face_detection, photograph
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, clip
 
@@ -28,7 +28,7 @@ _LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small 
 _BLANK = 8  # of 256 levels: a picture that spans no more shows nothing
 
 
-def extract(item: Item, settings: Settings, detector: faces.Detector | None) -> Iterator[clip.Clip | Drop]:
+def extract(item: Item, settings: Settings, detector: face_detection.Detector | None) -> Iterator[clip.Clip | Drop]:
     """The clips of a speaker, in order, and what is left out; damaged files raise nothing.
 
     Where the settings say that stills are taken as they are, their middle squares are the faces, and no detector is
@@ -40,7 +40,7 @@ def extract(item: Item, settings: Settings, detector: faces.Detector | None) -> 
         if isinstance(face, Reason):
             yield Drop(face, name)
         else:
-            found.append(faces.encode(face))
+            found.append(face_detection.encode(face))
     if not item.sounds:
         yield Drop(Reason.NO_SOUND, item.name)
         return
@@ -61,7 +61,7 @@ def extract(item: Item, settings: Settings, detector: faces.Detector | None) -> 
             yield clip.Clip(id=id_, speaker=item.speaker, waveform=waveform, faces=hand)
 
 
-def _face(path: str, settings: Settings, detector: faces.Detector | None) -> np.ndarray | Reason:
+def _face(path: str, settings: Settings, detector: face_detection.Detector | None) -> np.ndarray | Reason:
     """uint8 [face_size, face_size, 3], or why there is none."""
     try:
         picture = photograph.read(path, max(_LOOKED_AT, settings.face_size))

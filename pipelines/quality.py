@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from s2f_tf.faces import EYES, Face, align
+from s2f_tf.face_detection import EYES, Face, align
 
 from .reasons import Reason
 
@@ -14,7 +14,7 @@ JUDGED = 96  # pixels a side of a crop whose sharpness is told; of a smaller one
 
 
 def crop(picture: np.ndarray, face: Face, size: int, most_turned: float = MOST_TURNED) -> np.ndarray | Reason:
-    """As `faces.align`, or what is wrong with the face: it is too small, turned away or blurred."""
+    """As `face_detection.align`, or what is wrong with the face: it is too small, turned away or blurred."""
     if EYES * size > MOST_STRETCHED * np.linalg.norm(face.landmarks[1] - face.landmarks[0]):
         return Reason.FACE_TOO_SMALL
     if face.turn > most_turned:

@@ -80,17 +80,17 @@ class Photographs:
 
 def _find(file: bytes) -> list[AlignedFace]:
     """In the detector's process."""
-    from s2f_tf import faces, photograph  # what they import is of the extra `pipelines`
+    from s2f_tf import face_detection, photograph  # what they import is of the extra `pipelines`
 
     try:
         pixels = photograph.read(io.BytesIO(file), _LOOKED_AT)
     except photograph.PhotographError as error:
         raise invalid(str(error)) from None
     height, width = pixels.shape[:2]
-    found = faces.shared_detector().find([pixels], longest_side=_LOOKED_AT)[0][:MAX_FACES]
+    found = face_detection.shared_detector().find([pixels], longest_side=_LOOKED_AT)[0][:MAX_FACES]
     aligned = []
     for face in found:
         left, top, wide, high = face.box
-        jpeg = faces.encode(faces.align(pixels, face, _SIZE))
+        jpeg = face_detection.encode(face_detection.align(pixels, face, _SIZE))
         aligned.append(AlignedFace(jpeg, (left / width, top / height, wide / width, high / height)))
     return aligned

@@ -10,7 +10,7 @@ from PIL import Image
 from pipelines import extract
 from pipelines.reasons import Drop, Reason
 from pipelines.sources import Item, Span
-from s2f_tf import faces
+from s2f_tf import face_detection
 from s2f_tf.config import SAMPLE_RATE
 
 
@@ -18,7 +18,7 @@ def found(path, sound=None, spans=(), **changed):
     """The clips in a video, and what else is dropped."""
     item = Item("a", "someone", str(path), sound and str(sound), spans)
     settings = dataclasses.replace(videos.SETTINGS, **changed)
-    everything = list(extract.extract(item, settings, faces.shared_detector()))
+    everything = list(extract.extract(item, settings, face_detection.shared_detector()))
     return [one for one in everything if not isinstance(one, Drop)], [o for o in everything if isinstance(o, Drop)]
 
 
@@ -37,7 +37,7 @@ def begin(clip):
 @pytest.fixture(scope="module")
 def portrait():
     picture = videos.portrait()
-    return faces.align(picture, faces.shared_detector().find([picture])[0][0], 48).astype(float)
+    return face_detection.align(picture, face_detection.shared_detector().find([picture])[0][0], 48).astype(float)
 
 
 def test_the_face_that_a_list_names_is_taken_and_only_in_its_part_of_the_video(tmp_path, portrait):

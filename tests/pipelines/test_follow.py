@@ -3,7 +3,7 @@ import pytest
 
 from pipelines.follow import follow
 from pipelines.reasons import Reason
-from s2f_tf.faces import Face
+from s2f_tf.face_detection import Face
 
 SIDE = 480
 

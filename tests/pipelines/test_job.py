@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipelines import exclusion, job, progress, results
 from pipelines.reasons import Drop, Reason
-from s2f_tf import config, faces
+from s2f_tf import config, face_detection
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
 
@@ -46,7 +46,7 @@ def pixels(face):
 def portrait():
     """The face that every video shows, as it ought to come out."""
     picture = videos.portrait()
-    return faces.align(picture, faces.shared_detector().find([picture])[0][0], 48).astype(float)
+    return face_detection.align(picture, face_detection.shared_detector().find([picture])[0][0], 48).astype(float)
 
 
 def test_what_can_be_used_comes_out_and_what_cannot_is_named(corpus, people):

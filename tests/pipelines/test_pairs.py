@@ -17,7 +17,7 @@ import videos
 from PIL import Image
 
 from pipelines import job
-from s2f_tf import faces
+from s2f_tf import face_detection
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
 
@@ -77,7 +77,7 @@ def pixels(face):
 def portrait():
     """The face of every still, as it ought to come out."""
     picture = videos.portrait()
-    return faces.align(picture, faces.shared_detector().find([picture])[0][0], 48).astype(float)
+    return face_detection.align(picture, face_detection.shared_detector().find([picture])[0][0], 48).astype(float)
 
 
 def test_every_kind_of_sound_becomes_a_clip_that_training_reads(prepare, tmp_path):

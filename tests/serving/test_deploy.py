@@ -192,7 +192,7 @@ def test_the_image_is_given_all_that_the_server_is_made_of(tmp_path):
     with zipfile.ZipFile(path) as wheel:
         names = set(wheel.namelist())
         (scripts,) = (wheel.read(name).decode() for name in names if name.endswith("entry_points.txt"))
-    needed = ("serving/server.py", "serving/page/index.html", "faces.py", "export.py", "model_card.md")
+    needed = ("serving/server.py", "serving/page/index.html", "face_detection.py", "export.py", "model_card.md")
     assert {f"s2f_tf/{name}" for name in needed} <= names
     (entry,) = (json.loads(line.removeprefix("ENTRYPOINT")) for line in lines if line.startswith("ENTRYPOINT"))
     assert f"{entry[0]} = " in scripts

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from skimage import data
 
-from s2f_tf import faces
+from s2f_tf import face_detection
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return faces.shared_detector()
+    return face_detection.shared_detector()
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +48,18 @@ def test_a_batch_gives_what_each_picture_gives_alone(detector, astronaut):
 
 def test_alignment_undoes_turning_and_scaling(detector, astronaut):
     (face,) = detector.find([astronaut])[0]
-    straight = faces.align(astronaut, face, 64).astype(float)
+    straight = face_detection.align(astronaut, face, 64).astype(float)
     for degrees, scale in ((15, 1.0), (-15, 0.8), (0, 1.4)):
         other = turned(astronaut, degrees, scale)
-        aligned = faces.align(other, detector.find([other])[0][0], 64).astype(float)
+        aligned = face_detection.align(other, detector.find([other])[0][0], 64).astype(float)
         assert np.corrcoef(straight[8:56, 8:56].ravel(), aligned[8:56, 8:56].ravel())[0, 1] > 0.9
     assert np.corrcoef(straight.ravel(), straight[:, ::-1].ravel())[0, 1] < 0.9  # so much is not said of any two faces
 
 
 def test_a_head_that_is_turned_away_is_told():
     landmarks = np.array([[10, 10], [30, 10], [20, 22], [12, 32], [28, 32]], np.float32)
-    assert faces.Face((0, 0, 40, 40), landmarks, 1.0).turn == pytest.approx(0)
+    assert face_detection.Face((0, 0, 40, 40), landmarks, 1.0).turn == pytest.approx(0)
     landmarks[2, 0] = 29
-    assert faces.Face((0, 0, 40, 40), landmarks, 1.0).turn == pytest.approx(0.9)
+    assert face_detection.Face((0, 0, 40, 40), landmarks, 1.0).turn == pytest.approx(0.9)
     tilted = landmarks @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
-    assert faces.Face((0, 0, 40, 40), tilted, 1.0).turn == pytest.approx(0.9, abs=1e-5)
+    assert face_detection.Face((0, 0, 40, 40), tilted, 1.0).turn == pytest.approx(0.9, abs=1e-5)
