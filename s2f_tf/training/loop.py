@@ -191,7 +191,9 @@ class Loop:
                 workers=context.num_input_pipelines,
             )
 
-        return iter(self.strategy.distribute_datasets_from_function(dataset))
+        # Iterators on devices cannot be told not to tune themselves, for which see `reader`: not where there are none.
+        options = tf.distribute.InputOptions(experimental_fetch_to_device=bool(tf.config.list_physical_devices("GPU")))
+        return iter(self.strategy.distribute_datasets_from_function(dataset, options))
 
     def _validate(self, step: int) -> dict[str, float]:
         """What the validation split says of this step, and which step is the best so far; that one is kept."""
