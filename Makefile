@@ -20,7 +20,7 @@ demo: $(DEFAULT)
 	@echo "Held-out speakers, true faces beside those drawn from their voices: runs/demo/pictures/held_out.png"
 
 test: lint
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 latest: $(LATEST)
 	.ci/latest

@@ -17,6 +17,13 @@ from s2f_tf.data import audio, synthetic
 from s2f_tf.models import trained
 from tflite import conversion
 
+# Files that take a minute or two. They go first, so that no process is left alone with one at the end.
+_LONG = ("test_train.py", "test_android.py", "test_presets.py", "test_packaging.py", "test_loop.py", "test_tour.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def two_devices():
