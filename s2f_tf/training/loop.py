@@ -191,9 +191,9 @@ class Loop:
                 workers=context.num_input_pipelines,
             )
 
-        # Iterators on devices cannot be told not to tune themselves, for which see `reader`: not where there are none.
-        options = tf.distribute.InputOptions(experimental_fetch_to_device=bool(tf.config.list_physical_devices("GPU")))
-        return iter(self.strategy.distribute_datasets_from_function(dataset, options))
+        if self.strategy.num_replicas_in_sync == 1 and not tf.config.list_physical_devices("GPU"):
+            return iter(dataset(tf.distribute.InputContext()))  # a distributed one tunes itself, for which see `reader`
+        return iter(self.strategy.distribute_datasets_from_function(dataset))
 
     def _validate(self, step: int) -> dict[str, float]:
         """What the validation split says of this step, and which step is the best so far; that one is kept."""

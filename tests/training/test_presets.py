@@ -1,4 +1,4 @@
-"""Every preset takes a step of both stages, in its own precision, and is exported."""
+"""The larger presets take a step of both stages, each in its own precision, and are exported."""
 
 import keras
 import numpy as np
@@ -18,9 +18,7 @@ def policy():
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize(
-    "name, precision", [("tiny", "mixed_bfloat16"), ("people", "float32"), ("paper", "mixed_bfloat16")]
-)
+@pytest.mark.parametrize("name, precision", [("people", "float32"), ("paper", "mixed_bfloat16")])
 def test_a_preset_trains_and_is_exported(name, precision, policy, strategies, tmp_path):
     settings = config.override(
         config.preset(name), {"precision": precision, "matching.warmup_steps": 0, "generation.steps": 10}
@@ -38,7 +36,7 @@ def test_a_preset_trains_and_is_exported(name, precision, policy, strategies, tm
         matching, generation = MatchingTrainer(settings), GenerationTrainer(settings)
     generation.start_from(matching.speech_encoder, matching.face_encoder)
     for trainer in (matching, generation):
-        scalars = tf.function(lambda trainer=trainer: strategy.run(trainer.train_step, args=(batch,)))()
+        scalars = tf.function(lambda t=trainer: strategy.run(t.train_step, args=(batch,)), autograph=False)()
         assert all(np.isfinite(float(value)) for value in scalars.values()), scalars
         assert all(np.isfinite(v.numpy()).all() for v in trainer.trainable_variables)
     folder = str(tmp_path / "run")
