@@ -22,6 +22,6 @@ def batch(config: Config, clips: int) -> dict[str, tf.Tensor]:
 
 
 def compiled(trainer: MatchingTrainer | GenerationTrainer, batch: dict[str, tf.Tensor]) -> Callable[[], object]:
-    """A graph that takes the step when it is called."""
+    """A graph that takes the step when it is called, made as `s2f_tf/training/loop.py` makes it."""
     strategy = tf.distribute.get_strategy()
-    return tf.function(lambda: strategy.run(trainer.train_step, args=(batch,)))
+    return tf.function(lambda: strategy.run(trainer.train_step, args=(batch,)), autograph=False)

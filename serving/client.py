@@ -1,5 +1,6 @@
 """A client of TensorFlow Serving, or of the embedded server: `python -m serving.client` draws faces for a voice."""
 
+import abc
 import base64
 import dataclasses
 import os
@@ -60,7 +61,7 @@ class Tls:
     key_file: str | None = None
 
 
-class Client:
+class Client(abc.ABC):
     """What is common to both transports: the signatures of the model, and retries.
 
     Only UNAVAILABLE is tried again, with waits that double and are drawn at random, until the deadline: such a request
@@ -95,12 +96,13 @@ class Client:
             time.sleep(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
+    @abc.abstractmethod
     def _predict(self, signature: str, inputs: Mapping[str, Any], seconds: float) -> dict[str, np.ndarray]:
-        raise NotImplementedError
+        """The outputs of a signature, asked once."""
 
+    @abc.abstractmethod
     def _signatures(self, seconds: float) -> dict[str, Any]:
         """The signatures of the model, as JSON has them."""
-        raise NotImplementedError
 
     def draw(self, voice: bytes | Sequence[bytes], seeds: Sequence[int]) -> list[bytes]:
         """A PNG for each seed, drawn from a voice: a WAV file of 0.5 to 30 s, or the pieces of a longer one."""
