@@ -35,9 +35,9 @@ class Model:
         self.config = signatures.config
         endpoints = signatures.endpoints()
         self._embed_speech, self._embed_face = endpoints["embed_speech"], endpoints["embed_face"]
-        self._draw = tf.function(signatures.draw)
+        self._draw = tf.function(signatures.draw, autograph=False)
         voice, pictures = tf.TensorSpec([self.config.embedding_size], tf.float32), tf.TensorSpec([None], tf.string)
-        self._match = tf.function(signatures.match, input_signature=[voice, pictures])
+        self._match = tf.function(signatures.match, autograph=False, input_signature=[voice, pictures])
 
     def draw(self, voice: Voice, faces: int = 6, seed: int = 1) -> np.ndarray:
         """Faces that could belong to a voice, uint8 [faces, H, W, 3]: one for each of the seeds from `seed` upwards.

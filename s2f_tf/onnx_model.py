@@ -40,11 +40,11 @@ def export(workdir: str, output: str) -> str:
 def _functions(signatures: saved_model.Signatures) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     size = signatures.config.data.face_size
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="waveform")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None], tf.float32, name="waveform")])
     def embed_speech(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"embedding": signatures.speech_encoder(waveform, training=False)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32, name="face")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32, name="face")])
     def embed_face(face: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"embedding": signatures.face_encoder(face, training=False)}
 

@@ -4,7 +4,7 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -35,17 +35,18 @@ class Signatures:
         """Each signature by its name, with named inputs and outputs."""
         size, strings = self.config.embedding_size, tf.TensorSpec([None], tf.string, name="wav_bytes")
 
-        @tf.function(input_signature=[strings, tf.TensorSpec([None], tf.int64, name="seed")])
+        @tf.function(autograph=False, input_signature=[strings, tf.TensorSpec([None], tf.int64, name="seed")])
         def serving_default(wav_bytes: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
             # One at a time, so that a face does not depend in its last bit on what it is batched with.
             signature = {"png_bytes": tf.TensorSpec([], tf.string), "embedding": tf.TensorSpec([size], tf.float32)}
             return _one_by_one(lambda pair: self._hear_and_draw(*pair), (wav_bytes, seed), signature)
 
         @tf.function(
+            autograph=False,
             input_signature=[
                 tf.TensorSpec([None, None], tf.float32, name="waveform"),
                 tf.TensorSpec([None, self.generator.z_size], tf.float32, name="z"),
-            ]
+            ],
         )
         def generate(waveform: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
             samples, least, most = tf.shape(waveform)[1], int(MIN_SECONDS * SAMPLE_RATE), int(MAX_SECONDS * SAMPLE_RATE)
@@ -55,28 +56,30 @@ class Signatures:
                 return {"image": self._image(z, self.speech_encoder(tf.identity(waveform), training=False))}
 
         @tf.function(
+            autograph=False,
             input_signature=[
                 tf.TensorSpec([None, size], tf.float32, name="embedding"),
                 tf.TensorSpec([None, self.generator.z_size], tf.float32, name="z"),
-            ]
+            ],
         )
         def generate_from_embedding(embedding: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"image": self._image(z, layers.unit_length(embedding))}
 
-        @tf.function(input_signature=[strings])
+        @tf.function(autograph=False, input_signature=[strings])
         def embed_speech(wav_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             output = tf.TensorSpec([size], tf.float32)
             return {"embedding": _one_by_one(self._embed_speech, wav_bytes, output)}
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="jpeg_bytes")])
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="jpeg_bytes")])
         def embed_face(jpeg_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"embedding": self._embed_faces(jpeg_bytes)}
 
         @tf.function(
+            autograph=False,
             input_signature=[
                 tf.TensorSpec([], tf.string, name="wav_bytes"),
                 tf.TensorSpec([None], tf.string, name="jpeg_bytes"),
-            ]
+            ],
         )
         def match(wav_bytes: tf.Tensor, jpeg_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"probability": self.match(self._embed_speech(wav_bytes), jpeg_bytes)}
@@ -123,7 +126,7 @@ def _checked(function: tf.types.experimental.PolymorphicFunction) -> tf.types.ex
     """
     specs = function.input_signature
 
-    @tf.function(input_signature=specs)
+    @tf.function(autograph=False, input_signature=specs)
     @functools.wraps(function.python_function)
     def checked(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         # Else TensorFlow would take the shapes that are sent for those that were promised.
@@ -149,6 +152,20 @@ def _require_shape(shape: tf.Tensor, spec: tf.TensorSpec) -> tf.Operation:
     return tf.debugging.Assert(is_right, [message])
 
 
+def save(
+    functions: dict[str, tf.types.experimental.PolymorphicFunction], networks: Iterable[keras.Model], folder: str
+) -> None:
+    """Writes a SavedModel with a signature for each function of the networks.
+
+    `keras.export.ExportArchive` would trace every function twice and store every weight twice.
+    """
+    module = tf.Module()
+    module.weights = [variable.value for network in networks for variable in network.variables]  # it sees no Keras ones
+    for name, function in functions.items():
+        setattr(module, name, function)
+    tf.saved_model.save(module, folder, functions)
+
+
 def export(workdir: str, output: str) -> str:
     """Writes the next numbered version below `output`, aside and then renamed, and returns its folder.
 
@@ -156,15 +173,11 @@ def export(workdir: str, output: str) -> str:
     `ConfigError`.
     """
     signatures = Signatures(workdir)
-    archive = keras.export.ExportArchive()
-    for network in (signatures.speech_encoder, signatures.face_encoder, signatures.generator):
-        archive.track(network)
-    for name, function in signatures.endpoints().items():
-        archive.add_endpoint(name, _checked(function))
     os.makedirs(output, exist_ok=True)
     aside = os.path.join(output, "part")  # not a number: no server takes it for a version
     shutil.rmtree(aside, ignore_errors=True)
-    archive.write_out(aside, verbose=False)
+    networks = (signatures.speech_encoder, signatures.face_encoder, signatures.generator)
+    save({name: _checked(function) for name, function in signatures.endpoints().items()}, networks, aside)
     extra = os.path.join(aside, "assets.extra")
     os.makedirs(extra)
     configuration.save(signatures.config, extra)

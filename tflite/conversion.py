@@ -4,7 +4,6 @@ import dataclasses
 import os
 import tempfile
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
@@ -97,26 +96,22 @@ def _write_fixed_shapes(signatures: saved_model.Signatures, window: int, folder:
     """A SavedModel of what a device runs, for one voice and one face at a time."""
     draw = signatures.endpoints()["generate_from_embedding"].python_function
 
-    @tf.function(input_signature=[tf.TensorSpec([1, window], tf.float32, name="waveform")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, window], tf.float32, name="waveform")])
     def embed_speech(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"embedding": signatures.speech_encoder(waveform, training=False)}
 
     @tf.function(
+        autograph=False,
         input_signature=[
             tf.TensorSpec([1, signatures.config.embedding_size], tf.float32, name="embedding"),
             tf.TensorSpec([1, signatures.generator.z_size], tf.float32, name="z"),
-        ]
+        ],
     )
     def generate(embedding: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
         return draw(embedding, z)
 
-    # A tf.Module would not see Keras's variables, and the model would answer NaN.
-    archive = keras.export.ExportArchive()
-    archive.track(signatures.speech_encoder)
-    archive.track(signatures.generator)
-    archive.add_endpoint("embed_speech", embed_speech)
-    archive.add_endpoint("generate", generate)
-    archive.write_out(folder, verbose=False)
+    networks = (signatures.speech_encoder, signatures.generator)
+    saved_model.save({"embed_speech": embed_speech, "generate": generate}, networks, folder)
 
 
 def _converted(variant: str, source: str, samples: quantisation.Samples, float_model: bytes | None) -> bytes:
