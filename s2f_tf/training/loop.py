@@ -166,7 +166,6 @@ class Loop:
                 means = self._means(since_line, step)
                 since_line = []
                 measured = self._validate(step) if validate else {}
-                bar.stateless_metrics.update(measured)
                 bar.update(step - start, list((means | measured).items()), finalize=last)
                 if writer:
                     self._log(writer, step, means | measured | {"damaged_records": damage.count})
