@@ -1,4 +1,5 @@
 import json
+import pathlib
 import resource
 import shutil
 
@@ -15,9 +16,9 @@ from s2f_tf.training.matching import MatchingTrainer
 from s2f_tf.training.validation import MatchingValidation, load
 
 
-@pytest.fixture
-def make_loop(tiny, tiny_corpus, strategies, tmp_path):
-    def make(devices=1, folder=tmp_path / "stage", steps=4, corpus=tiny_corpus, validated=False, **settings):
+@pytest.fixture(scope="module")
+def make_loop(tiny, tiny_corpus, strategies):
+    def make(folder, devices=1, steps=4, corpus=tiny_corpus, validated=False, **settings):
         changed = config.override(tiny, {"loop.checkpoint_every": 2} | settings)
         keras.utils.set_random_seed(3)
         with strategies[devices].scope():
@@ -35,6 +36,27 @@ def make_loop(tiny, tiny_corpus, strategies, tmp_path):
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def whole(make_loop, tmp_path_factory):
+    """A stage that has run its four steps; its folder is not to be written to."""
+    stage = make_loop(tmp_path_factory.mktemp("whole"))
+    stage.run()
+    return stage
+
+
+@pytest.fixture(scope="module")
+def half_way(make_loop, tmp_path_factory):
+    stage = make_loop(tmp_path_factory.mktemp("half"), steps=2)
+    stage.run()
+    return stage.folder
+
+
+@pytest.fixture
+def half(half_way, tmp_path):
+    """A folder of a stage after two of those steps."""
+    return shutil.copytree(half_way, tmp_path / "half")
 
 
 @pytest.fixture
@@ -62,21 +84,18 @@ def log(stage):
         return [json.loads(line) for line in file]
 
 
-def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_was_not_interrupted(make_loop, tmp_path):
-    whole = make_loop(folder=tmp_path / "whole")
-    whole.run()
-
+def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_was_not_interrupted(make_loop, whole, tmp_path):
     class Killed(BaseException):
         pass
 
     def die(step):
         raise Killed
 
-    broken = make_loop(folder=tmp_path / "broken", **{"loop.picture_every": 3})
+    broken = make_loop(tmp_path, **{"loop.picture_every": 3})
     broken.picture = die  # after step 3 is logged, before step 4's checkpoint
     with pytest.raises(Killed):
         broken.run()
-    again = make_loop(folder=tmp_path / "broken")
+    again = make_loop(tmp_path)
     again.run()
 
     assert int(again.step) == int(whole.step) == 4
@@ -86,8 +105,9 @@ def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_was_not_interrupte
     assert log(again) == log(whole)
 
 
-def test_the_best_on_validation_is_kept_and_not_the_last(make_loop, misleading_corpus):
+def test_the_best_on_validation_is_kept_and_not_the_last(make_loop, misleading_corpus, tmp_path):
     stage = make_loop(
+        tmp_path,
         steps=60,
         corpus=misleading_corpus,
         validated=True,
@@ -104,31 +124,31 @@ def test_the_best_on_validation_is_kept_and_not_the_last(make_loop, misleading_c
     assert scores[60] < scores[best]
 
     again = make_loop(
-        steps=60, corpus=misleading_corpus, validated=True, **{"matching.learning_rate": 0.01, "matching.steps": 60}
+        tmp_path,
+        steps=60,
+        corpus=misleading_corpus,
+        validated=True,
+        **{"matching.learning_rate": 0.01, "matching.steps": 60},
     )
     again.trainer.train_step = None
     assert again.validate(again.run())["k2"] == kept
 
 
-def test_a_finished_stage_is_not_run_again(make_loop):
-    make_loop().run()
-    again = make_loop()
+def test_a_finished_stage_is_not_run_again(make_loop, whole):
+    again = make_loop(whole.folder)
     again.trainer.train_step = None
     again.run()
     assert int(again.step) == 4
 
 
-def test_the_log_tells_each_step(make_loop):
-    stage = make_loop()
-    stage.run()
-    lines = log(stage)
+def test_the_log_tells_each_step(whole):
+    lines = log(whole)
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert all({"loss", "voice_to_face", "face_to_voice", "damaged_records"} <= set(line) for line in lines)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(make_loop):
-    make_loop(steps=2).run()
-    stage = make_loop()
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(make_loop, half):
+    stage = make_loop(half)
     step = stage.trainer.train_step
 
     def poisoned(batch):
@@ -140,8 +160,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     assert stage.manager.latest_checkpoint.endswith("checkpoint-2")
 
 
-def test_weights_that_are_not_finite_are_never_saved(make_loop):
-    stage = make_loop(steps=1)
+def test_weights_that_are_not_finite_are_never_saved(make_loop, tmp_path):
+    stage = make_loop(tmp_path, steps=1)
     gradients = stage.trainer.gradients
 
     def poisoned(batch):
@@ -154,9 +174,8 @@ def test_weights_that_are_not_finite_are_never_saved(make_loop):
     assert stage.manager.latest_checkpoint is None
 
 
-def test_a_full_disk_stops_the_run_and_keeps_the_last_good_checkpoint(make_loop):
-    make_loop(steps=2).run()
-    stage = make_loop()
+def test_a_full_disk_stops_the_run_and_keeps_the_last_good_checkpoint(make_loop, half):
+    stage = make_loop(half)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     save = stage.manager.save
 
@@ -170,35 +189,32 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_good_checkpoint(make_loop)
     stage.manager.save = save_on_a_full_disk
     with pytest.raises(loop.TrainingError, match=r"checkpoint of step 4 could not be written.*checkpoint-2"):
         stage.run()
-    again = make_loop()
+    again = make_loop(half)
     again.run()
     assert int(again.step) == 4
 
 
-def test_a_batch_that_the_replicas_cannot_share_is_refused(make_loop):
+def test_a_batch_that_the_replicas_cannot_share_is_refused(make_loop, tmp_path):
     with pytest.raises(ConfigError, match="matching.batch_size must be a multiple of the 2 replicas, not 7"):
-        make_loop(devices=2, **{"matching.batch_size": 7})
+        make_loop(tmp_path, devices=2, **{"matching.batch_size": 7})
 
 
-def test_a_damaged_checkpoint_is_refused_by_name(make_loop, tmp_path):
-    make_loop(steps=2).run()
-    (data,) = (tmp_path / "stage").glob("checkpoint-2.data-*")
+def test_a_damaged_checkpoint_is_refused_by_name(make_loop, half):
+    (data,) = half.glob("checkpoint-2.data-*")
     data.write_bytes(data.read_bytes()[:100])
     with pytest.raises(loop.TrainingError, match="checkpoint-2 cannot be read"):
-        make_loop().run()
+        make_loop(half).run()
 
 
-def test_two_devices_train_to_the_weights_of_one(make_loop, tmp_path):
-    one, two = make_loop(1, tmp_path / "one"), make_loop(2, tmp_path / "two")
-    one.run()
+def test_two_devices_train_to_the_weights_of_one(make_loop, whole, tmp_path):
+    two = make_loop(tmp_path, devices=2)
     two.run()
-    for a, b in zip(one.trainer.trainable_variables, two.trainer.trainable_variables, strict=True):
+    for a, b in zip(whole.trainer.trainable_variables, two.trainer.trainable_variables, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=0, atol=2e-3)  # Adam amplifies the last bit
-    assert [line["loss"] for line in log(one)] == pytest.approx([line["loss"] for line in log(two)], rel=1e-3)
+    assert [line["loss"] for line in log(whole)] == pytest.approx([line["loss"] for line in log(two)], rel=1e-3)
 
 
-def test_tensorboard_has_the_losses(make_loop, tmp_path):
-    make_loop().run()
-    (events,) = (tmp_path / "stage" / "tensorboard").iterdir()
+def test_tensorboard_has_the_losses(whole):
+    (events,) = pathlib.Path(whole.folder, "tensorboard").iterdir()
     tags = {v.tag for event in tf.compat.v1.train.summary_iterator(str(events)) for v in event.summary.value}
     assert {"loss", "voice_to_face", "face_to_voice"} <= tags
