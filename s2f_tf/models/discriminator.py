@@ -19,7 +19,8 @@ class Discriminator(keras.Model):
         super().__init__(name="discriminator", autocast=False, **kwargs)
         self.body = FaceBody(config)
         self.project = keras.layers.Dense(config.embedding_size, dtype=keras.config.floatx(), name="project")
-        self.realness = keras.layers.Dense(1, dtype=keras.config.floatx(), name="realness")
+        # A bias would move every score alike, and the losses see their differences alone.
+        self.realness = keras.layers.Dense(1, use_bias=False, dtype=keras.config.floatx(), name="realness")
 
     def build(self, face_shape: tuple, embedding_shape: tuple | None = None) -> None:
         """Makes the body, P and psi."""

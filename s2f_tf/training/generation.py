@@ -189,7 +189,7 @@ class GenerationTrainer(keras.Model):
                 score = tf.reduce_sum(self.discriminator(face, voice, training=True))
             penalty = tf.reduce_sum(losses.gradient_penalty(inner.gradient(score, face))) / total
         gradients = outer.gradient(penalty, variables)
-        # A bias at the end moves every score alike: R1 does not depend on it.
+        # What is added at the end, P's bias, moves a score by as much for every face: R1 does not depend on it.
         return [tf.zeros_like(v.value) if g is None else g for g, v in zip(gradients, variables, strict=True)], penalty
 
     def _adam(self, network: keras.Model, peak: float) -> keras.optimizers.Adam:

@@ -22,7 +22,7 @@ def step():
             "speaker": tf.range(4, dtype=tf.int64),
         }
         trainer = GenerationTrainer(changed)
-        graph = tf.function(lambda: trainer.gradients(batch)).get_concrete_function()
+        graph = tf.function(lambda: trainer.gradients(batch), autograph=False).get_concrete_function()
         return set(graph.structured_outputs[-1]), len(graph.graph.get_operations()), len(trainer.variables)
 
     return make

@@ -1,5 +1,7 @@
 """One step on two logical devices is the step on one with the same global batch."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def gradients(make, strategy):
     inputs = strategy.experimental_distribute_values_from_function(
         lambda context: batch(context.replica_id_in_sync_group * count, count)
     )
-    *trees, scalars = tf.function(lambda: strategy.run(trainer.gradients, args=(inputs,)))()
+    *trees, scalars = strategy.run(trainer.gradients, args=(inputs,))
     summed = [strategy.reduce("SUM", g, axis=None).numpy() for tree in trees for g in tree]
     return summed, {name: float(strategy.reduce("SUM", value, axis=None)) for name, value in scalars.items()}
 
@@ -55,7 +57,7 @@ def test_the_step_keeps_two_devices_alike_and_changes_every_weight(make, strateg
     inputs = strategy.experimental_distribute_values_from_function(
         lambda context: batch(context.replica_id_in_sync_group * 4, 4)
     )
-    step = tf.function(lambda: strategy.run(trainer.train_step, args=(inputs,)))
+    step = functools.partial(strategy.run, trainer.train_step, args=(inputs,))
     step(), step()
     for variable, old in zip(trainer.trainable_variables, before, strict=True):
         first, second = strategy.experimental_local_results(variable.value)
