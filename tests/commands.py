@@ -12,18 +12,35 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["s2f_tf.command", "keras", "matplotlib.pyplot"])  # the first quiets TensorFlow
 
 
-def run(module, *flags, environment=None, timeout=300):
-    """What a command said, and its exit status. Its environment has what is given beside this process's."""
-    arguments = [module, *map(str, flags)]
-    with tempfile.TemporaryDirectory() as folder:
-        process = _CONTEXT.Process(target=_run, args=(arguments, os.getcwd(), environment or {}, folder))
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            raise subprocess.TimeoutExpired(arguments, timeout)
-        said = [(pathlib.Path(folder) / name).read_text(errors="replace") for name in ("stdout", "stderr")]
-    return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+class Command:
+    """One that runs, in a process that can be signalled by its `pid`. Its environment has what is given beside this
+    process's."""
+
+    def __init__(self, module, *flags, environment=None):
+        self.arguments = [module, *map(str, flags)]
+        self._output = tempfile.TemporaryDirectory()
+        target = (self.arguments, os.getcwd(), environment or {}, self._output.name)
+        self._process = _CONTEXT.Process(target=_run, args=target)
+        self._process.start()
+        self.pid = self._process.pid
+
+    def is_running(self):
+        return self._process.exitcode is None
+
+    def result(self, timeout=300):
+        """What it said, and its exit status, once it has ended."""
+        self._process.join(timeout)
+        if self.is_running():
+            self._process.kill()
+            raise subprocess.TimeoutExpired(self.arguments, timeout)
+        said = [(pathlib.Path(self._output.name) / name).read_text(errors="replace") for name in ("stdout", "stderr")]
+        self._output.cleanup()
+        return subprocess.CompletedProcess(self.arguments, self._process.exitcode, *said)
+
+
+def run(module, *flags, environment=None):
+    """What a command said, and its exit status."""
+    return Command(module, *flags, environment=environment).result()
 
 
 def _run(arguments, folder, environment, output):

@@ -4,8 +4,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import commands
@@ -19,30 +17,21 @@ from pipelines import extract, job
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, synthetic
 
-COMMAND = [sys.executable, "-m", "s2f_tf.train", "--preset=tiny"]
 MODEST = ["--matching.steps=4", "--matching.judge_steps=3", "--generation.steps=4", "--loop.checkpoint_every=2"]
 MODEST += ["--loop.picture_every=4", "--loop.validate_every=1"]
 
 
-def train(*flags, environment=None, **options):
-    return subprocess.Popen(
-        [*COMMAND, *map(str, flags)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | (environment or {}),
-        **options,
-    )
+def train(*flags, environment=None):
+    return commands.Command("s2f_tf.train", "--preset=tiny", *flags, environment=environment)
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=300)
-    return process.returncode, output
+    result = process.result()
+    return result.returncode, result.stdout + result.stderr
 
 
 def ended(*flags, environment=None):
-    result = commands.run("s2f_tf.train", "--preset=tiny", *flags, environment=environment)
-    return result.returncode, result.stdout + result.stderr
+    return finish(train(*flags, environment=environment))
 
 
 def weights(workdir):
@@ -126,15 +115,15 @@ def finish_stages(workdir, undisturbed, *stages):
 
 @pytest.mark.parametrize("stage", ["matching", "generation"])
 def test_kill_9_in_either_stage_changes_nothing(stage, undisturbed, tiny_corpus, tmp_path):
-    finish_stages(tmp_path, undisturbed, "judge", *(["matching"] if stage == "generation" else []))
+    finish_stages(tmp_path, undisturbed, "judge", "matching" if stage == "generation" else "generation")
     flags = [f"--corpus={tiny_corpus}", f"--workdir={tmp_path}", *MODEST]
     process = train(*flags)
     log = tmp_path / stage / "log.jsonl"
-    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 3):
+    while process.is_running() and not (log.exists() and log.read_text().count("\n") >= 3):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    os.kill(process.pid, signal.SIGKILL)
+    status, _ = finish(process)
+    assert status == -signal.SIGKILL
     status, output = ended(*flags)
     assert status == 0, output
     assert f"{stage}: from step 2 on" in output
@@ -146,9 +135,9 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tiny_corpus, tmp_pat
     flags += ["--matching.steps=100000"]
     process = train(*flags)
     log = tmp_path / "matching" / "log.jsonl"
-    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 1):
+    while process.is_running() and not (log.exists() and log.read_text().count("\n") >= 1):
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)
     status, output = finish(process)
     assert status == 1
     stopped = re.search(r"stopped at step (\d+) of 100000: the same command goes on from there", output)
