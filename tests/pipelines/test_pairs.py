@@ -2,12 +2,13 @@ import collections
 import contextlib
 import io
 import pathlib
-import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import av
+import commands
 import cv2
 import numpy as np
 import pillow_heif
@@ -17,7 +18,7 @@ import tensorflow as tf
 import videos
 from PIL import Image
 
-from pipelines import job
+from pipelines import job, results
 from s2f_tf import face_detection
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
@@ -72,6 +73,12 @@ def contents(output):
 
 def pixels(face):
     return np.asarray(Image.open(io.BytesIO(face)).convert("RGB")).astype(float)
+
+
+def flags(people, output, source="pairs"):
+    """Of the command that makes what the fixture `prepare` does."""
+    settings = ["--face_size=48", "--faces_per_clip=2", "--max_seconds=10", "--audio_format=wav"]
+    return [f"--source={source}", f"--input={people}", f"--output={output}", *settings]
 
 
 @pytest.fixture(scope="module")
@@ -237,19 +244,12 @@ def test_folders_may_be_links_and_lead_back_up(prepare, tmp_path):
     assert [c.id for c in records(tmp_path / "clips") if c.speaker == "linked"] == ["linked/a.wav"]
 
 
-def command(people, output, workers):
-    run = [sys.executable, "-m", "pipelines.prepare", "--source=pairs", f"--input={people}", f"--output={output}"]
-    return [*run, "--face_size=32", "--faces_per_clip=2", "--audio_format=wav", f"--workers={workers}"]
-
-
-def test_a_killed_job_goes_on_and_two_workers_write_what_one_does(tmp_path):
-    people = write_people(tmp_path / "people", 30, sounds=4, stills=3)
+def test_an_interrupted_job_goes_on_in_other_processes_and_two_workers_write_what_one_does(
+    prepare, tmp_path, monkeypatch
+):
+    people = write_people(tmp_path / "people", 12, sounds=4, stills=2)
     (people / "p003" / "1.png").write_bytes(b"")
-    one = subprocess.run(command(people, tmp_path / "one", 1), cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert one.returncode == 0, one.stderr[-2000:]
-    assert one.stderr.startswith(f"looking through {people}")
-    assert "30 of 30 speakers" in one.stderr
-    assert "1 undecodable (such as p003/1.png)" in one.stdout
+    prepare("pairs", people, tmp_path / "one")
 
     def done():
         found = {}
@@ -258,22 +258,31 @@ def test_a_killed_job_goes_on_and_two_workers_write_what_one_does(tmp_path):
                 found[path] = path.stat().st_mtime_ns
         return found
 
-    killed = subprocess.Popen(command(people, tmp_path / "two", 2), cwd=ROOT, stderr=subprocess.PIPE)
-    while len(done()) < 8:
-        assert killed.poll() is None, "the job ended first"
-        time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate(timeout=60)  # its workers hold the other end of stderr: this returns when they have ended too
+    write = results.write
+
+    def write_some(*arguments):
+        if len(done()) == 4:
+            raise SystemExit
+        write(*arguments)
+
+    monkeypatch.setattr(results, "write", write_some)
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        prepare("pairs", people, tmp_path / "two")
+    monkeypatch.undo()
     kept = done()
-    assert 8 <= len(kept) < 30
+    assert len(kept) == 4
     with pytest.raises(clip.CorpusError, match="is no corpus"):
         reader.Corpus(str(tmp_path / "two"))
-    again = subprocess.Popen(command(people, tmp_path / "two", 2), cwd=ROOT, stderr=subprocess.PIPE)
-    while again.poll() is None and (found := done()):
-        assert {path: found[path] for path in kept if path in found}.items() <= kept.items()  # no work was done twice
-        time.sleep(0.1)
-    again.communicate(timeout=300)
-    assert again.returncode == 0
+    with futures.ThreadPoolExecutor() as pool:
+        again = pool.submit(commands.run, "pipelines.prepare", *flags(people, tmp_path / "two"), "--workers=2")
+        while not again.done() and (found := done()):
+            assert {path: found[path] for path in kept if path in found}.items() <= kept.items()  # no work done twice
+            time.sleep(0.1)
+    ended = again.result()
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert ended.stderr.startswith(f"looking through {people}")
+    assert "12 of 12 speakers" in ended.stderr
+    assert "1 undecodable (such as p003/1.png)" in ended.stdout
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
@@ -284,7 +293,6 @@ def test_the_command_says_something_before_it_imports_what_is_slow():
 
 
 def test_stills_alone_are_taken_as_they_are(tmp_path):
-    run = [argument.replace("=pairs", "=folder") for argument in command(tmp_path, tmp_path / "clips", 1)]
-    told = subprocess.run([*run, "--noalign"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    told = commands.run("pipelines.prepare", *flags(tmp_path, tmp_path / "clips", source="folder"), "--noalign")
     assert told.returncode == 1
     assert told.stderr.splitlines()[-1].startswith("error: --noalign is for stills")
