@@ -26,6 +26,8 @@ WIDTH, HEIGHT = 320, 240
 SECONDS = 1.6  # of each video of the forty
 SETTINGS = Settings(face_size=48, faces_per_clip=2, max_seconds=10.0, audio_format="wav")  # for clips of them
 
+_astronaut = functools.cache(data.astronaut)  # which decodes its file at every call
+
 
 @functools.cache
 def voice(seed: int, seconds: float) -> np.ndarray:
@@ -45,7 +47,7 @@ def portrait(shift: float = 0.0, zoom: float = 1.0, width: int = WIDTH, height: 
     centre = np.array([224.0, 140.0])
     matrix = np.array([[scale, 0, width / 2 - scale * centre[0] + shift], [0, scale, height / 2 - scale * centre[1]]])
     flags = {"flags": cv2.INTER_AREA, "borderMode": cv2.BORDER_REPLICATE}
-    return cv2.warpAffine(data.astronaut(), matrix, (width, height), **flags)
+    return cv2.warpAffine(_astronaut(), matrix, (width, height), **flags)
 
 
 def scene(seed: int, frames: int) -> list[np.ndarray]:
