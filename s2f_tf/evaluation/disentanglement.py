@@ -14,6 +14,7 @@ import tensorflow as tf
 from s2f_tf.evaluation.statistics import Figure, Resampling, figure
 
 _STEPS = 700
+_PASSES = 20  # over the faces at most: where they are few, more steps would only learn them by heart
 _BATCH = 64
 _FOLDS = 5
 _RIDGE = 1e-2
@@ -48,11 +49,12 @@ class FactorReader:
         self._network.add(keras.layers.Flatten())
         self._network.add(keras.layers.Dense(256, activation="leaky_relu", kernel_initializer="he_normal"))
         self._network.add(keras.layers.Dense(len(names)))
-        schedule = keras.optimizers.schedules.CosineDecay(2e-3, _STEPS)
+        steps = min(_STEPS, -(-_PASSES * len(faces) // _BATCH))
+        schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps)
         self._network.compile(keras.optimizers.Adam(schedule), "mse")
         standard = ((values - self._mean) / self._spread).astype(np.float32)
         order = np.random.default_rng(seed)
-        for _ in range(_STEPS):
+        for _ in range(steps):
             rows = order.integers(len(faces), size=_BATCH)
             self._network.train_on_batch(_scaled(faces[rows]), standard[rows])
         self._forward = tf.function(lambda x: self._network(x, training=False), reduce_retracing=True)
