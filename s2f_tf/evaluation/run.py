@@ -42,11 +42,17 @@ class Run:
             graph(network, [size, size, 3]) for network in (networks["face_encoder"], judge.body)
         )
         self._embed_features = graph(judge.embed_features, [judge.body.features.units])
+        # As a graph: eagerly each seed takes milliseconds.
+        self._z = tf.function(
+            functools.partial(z_from_seed, size=self.generator.z_size),
+            input_signature=[tf.TensorSpec([None], tf.int64)],
+            autograph=False,
+        )
         self._draw = graph(self.generator, [self.generator.z_size], [self.config.embedding_size])
 
     def z(self, seeds: np.ndarray) -> np.ndarray:
         """z of each seed, [B] to float32 [B, Z]."""
-        return z_from_seed(np.asarray(seeds, np.int64), self.config.generator.z_size).numpy()
+        return self._z(tf.constant(seeds, tf.int64)).numpy()
 
     def draw(self, z: np.ndarray, voices: np.ndarray) -> np.ndarray:
         """Faces, float32 [B, H, W, 3] in [-1, 1], from z [B, Z] and embedded voices [B, E], some at a time."""
