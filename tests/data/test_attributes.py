@@ -46,11 +46,16 @@ def test_a_file_that_is_no_text_is_refused_by_name(tmp_path):
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=8)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("csv")
+
+
 @given(st.dictionaries(words, st.tuples(words, words), min_size=1))
-def test_whatever_csv_can_hold_comes_back(tmp_path_factory, speakers):
+def test_whatever_csv_can_hold_comes_back(folder, speakers):
     file = io.StringIO()
     csv.writer(file).writerows([["speaker", "one", "two"], *([name, *values] for name, values in speakers.items())])
-    found = attributes.read(write(tmp_path_factory.mktemp("csv"), file.getvalue()))
+    found = attributes.read(write(folder, file.getvalue()))
     assert found == {
         "one": {name: one for name, (one, _) in speakers.items()},
         "two": {name: two for name, (_, two) in speakers.items()},
