@@ -1,7 +1,7 @@
 # Everything from a bare clone: Python 3.11 or 3.12, git and make are all it takes.
 #   make demo      trains on synthetic speakers and draws faces from voices that the model has never heard
 #   make test      style and tests in the default environment
-#   make latest    tests in the latest environment, part by part
+#   make latest    tests in the latest environment
 #   make arm64     where Debian's qemu-user-static is: lets tests and tflite.verify run models on the processor of phones
 #   make lint      style alone
 #   make clean     removes the environments and caches, and leaves runs/ alone
@@ -10,6 +10,7 @@ PYTHON ?= python3.11
 
 DEFAULT := .venv/.installed
 LATEST := .venv-latest/.installed
+PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: demo test latest arm64 lint clean
 
@@ -20,10 +21,10 @@ demo: $(DEFAULT)
 	@echo "Held-out speakers, true faces beside those drawn from their voices: runs/demo/pictures/held_out.png"
 
 test: lint
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	.venv/bin/python $(PYTEST)
 
 latest: $(LATEST)
-	.ci/latest
+	.venv-latest/bin/python $(PYTEST)
 
 arm64: $(DEFAULT)
 	.venv/bin/python -m tflite.arm64
