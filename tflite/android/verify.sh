@@ -46,13 +46,8 @@ tflite=build/aar/tensorflow-lite/classes.jar:build/aar/tensorflow-lite-api/class
 framework=$(library device android-all)
 say "the libraries are there"
 
-# --- Compilation. Lambdas become classes, since the dexer knows no other kind.
-
-kotlin() { # module, class path, sources, other settings
-    java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(<build/libraries/compiler)" \
-        org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -Werror -no-stdlib -no-reflect -jvm-target 1.8 -Xlambdas=class \
-        -Xsam-conversions=class -module-name "${1//-/_}" -d "build/out/$1" -classpath "$stdlib:$2" "${@:4}" "$3"
-}
+# --- Resources, and compilation: core without Android, then app against Android as it is, and against the oldest that
+# it is for, which finds what that does not have. Lambdas become classes, since the dexer knows no other kind.
 
 resources() {
     # As the Gradle plugin does, which wants the package named in build.gradle.kts instead.
@@ -67,17 +62,26 @@ resources() {
     javac --release 8 -nowarn -Xlint:-options -d build/out/resources build/generated/s2f/app/R.java
 }
 
-kotlin core "" core/src/main/kotlin &
-resources &
-join
-say "core is compiled without Android, the resources are linked"
+compilations=()
+kotlin() { # module, class path, sources, other settings
+    compilations+=(-Werror -no-stdlib -no-reflect -jvm-target 1.8 -Xlambdas=class -Xsam-conversions=class
+        -module-name "${1//-/_}" -d "build/out/$1" -classpath "$stdlib:$2" "${@:4}" "$3" --)
+}
 
-kotlin core-test "build/out/core:$junit" core/src/test/kotlin -Xfriend-paths=build/out/core &
-kotlin app "build/out/core:build/out/resources:$tflite:$framework" app/src/main/kotlin &
-join
-say "app is compiled against Android $(version compileSdk)'s classes"
+resources
+say "the resources are linked"
 
-# --- Tests, and a second compilation against the oldest Android, which finds what it does not have.
+app_path="build/out/core:build/out/resources:build/out/app:$tflite:build/aar/monitor/classes.jar:$framework"
+app_path+=":$(tr : '\n' <build/libraries/desktop | grep '\.jar$' | paste -sd:)"
+kotlin core "" core/src/main/kotlin
+kotlin app "build/out/core:build/out/resources:$tflite:$framework" app/src/main/kotlin
+kotlin oldest "build/out/core:build/out/resources:$tflite:$(<build/libraries/oldest)" app/src/main/kotlin
+kotlin core-test "build/out/core:$junit" core/src/test/kotlin -Xfriend-paths=build/out/core
+kotlin app-test "$app_path" app/src/test/kotlin
+java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(<build/libraries/compiler)" Compile.java "${compilations[@]}"
+say "core is compiled without Android, app against the classes of Android $(version compileSdk) and of Android 7"
+
+# --- Tests.
 
 run_tests() { # module, class path, settings of Java
     java -XX:TieredStopAtLevel=1 "${@:3}" -jar "$junit" execute --disable-banner --disable-ansi-colors \
@@ -87,17 +91,6 @@ run_tests() { # module, class path, settings of Java
 }
 
 test_core() { run_tests core-test "$stdlib:build/out/core:core/src/test/resources"; }
-compile_for_oldest() {
-    kotlin oldest "build/out/core:build/out/resources:$tflite:$(<build/libraries/oldest)" app/src/main/kotlin
-    say "app is compiled against the classes of Android 7, the oldest that it is for"
-}
-app_path="build/out/core:build/out/resources:build/out/app:$tflite:build/aar/monitor/classes.jar:$framework"
-app_path+=":$(tr : '\n' <build/libraries/desktop | grep '\.jar$' | paste -sd:)"
-test_core &
-compile_for_oldest &
-kotlin app-test "$app_path" app/src/test/kotlin &
-join
-
 test_app() {
     mkdir -p build/generated/com/android/tools
     cat >build/generated/com/android/tools/test_config.properties <<END
@@ -137,6 +130,7 @@ package() {
     say "build/s2f.apk is packed, aligned and signed"
 }
 
+test_core &
 test_app &
 package &
 join
