@@ -1,6 +1,7 @@
 """The wheel, which the source distribution makes, what it installs, and what must not be in the repository."""
 
 import io
+import json
 import pathlib
 import re
 import subprocess
@@ -24,6 +25,24 @@ ROOT = pathlib.Path(__file__).parents[1]
 PARTS = ("s2f_tf", "serving", "pipelines", "tflite")  # that the wheel holds
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 VOICE = ROOT / "serving" / "page" / "examples" / "1.wav"
+# Says where the package is, then runs console scripts, a line of JSON each, in processes that have TensorFlow already,
+# and says how they ended.
+SCRIPTS = """
+import json, os, runpy, signal, sys
+import s2f_tf.command, keras, matplotlib.pyplot  # the first quiets TensorFlow
+import s2f_tf.serving
+print(s2f_tf.serving.__file__, flush=True)
+for line in sys.stdin:
+    stdout, stderr, *sys.argv = json.loads(line)
+    child = os.fork()
+    if not child:
+        signal.alarm(300)  # ends it
+        for descriptor, path in ((1, stdout), (2, stderr)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 EXACT = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)")
 
 
@@ -110,6 +129,7 @@ class Installed:
         bin: the folder of the console scripts.
         folder: where they run, outside of the checkout.
         ran: the names of those that were asked for.
+        module: where `s2f_tf.serving` is.
     """
 
     def __init__(self, wheel, environment, folder):
@@ -118,11 +138,21 @@ class Installed:
         self.bin, self.folder, self.ran = environment / "bin", folder, set()
         (packages,) = environment.glob("lib/python*/site-packages")
         (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-        self.python(*PIP, "install", "--no-index", "--no-deps", wheel)
+        self._python(*PIP, "install", "--no-index", "--no-deps", wheel)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+        command = [self.bin / "python", "-c", SCRIPTS]
+        self._scripts = subprocess.Popen(command, cwd=folder, **pipes)
+        self.module = self._scripts.stdout.readline()
 
-    def python(self, *arguments):
-        """What Python prints, which must succeed."""
-        return self._finished(0, self.bin / "python", *arguments).stdout
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._scripts.kill()
+        self._scripts.communicate()
+
+    def _python(self, *arguments):
+        subprocess.run([self.bin / "python", *arguments], cwd=self.folder, check=True, timeout=120)
 
     def script(self, name):
         """The path of a console script."""
@@ -131,23 +161,30 @@ class Installed:
 
     def run(self, name, *flags):
         """What a console script prints, which must succeed."""
-        return self._finished(0, self.script(name), *flags).stdout
+        return self._finished(0, name, *flags)[0]
 
     def refusal(self, name, *flags):
         """The line with which a console script must end."""
-        return self._finished(1, self.script(name), *flags).stderr.splitlines()[-1]
+        return self._finished(1, name, *flags)[1].splitlines()[-1]
 
-    def _finished(self, status, *command):
-        result = subprocess.run([*map(str, command)], cwd=self.folder, capture_output=True, text=True, timeout=300)
-        assert result.returncode == status and "Traceback" not in result.stderr, result.stderr
-        return result
+    def _finished(self, status, name, *flags):
+        said = [self.folder.with_name(pipe) for pipe in ("stdout", "stderr")]
+        print(json.dumps([*map(str, (*said, self.script(name), *flags))]), file=self._scripts.stdin)
+        ended = self._scripts.stdout.readline()
+        output, errors = (path.read_text() for path in said)
+        assert ended == f"{status}\n" and "Traceback" not in errors, errors
+        return output, errors
 
 
 def test_every_console_script_does_its_work_outside_of_the_checkout(wheel_path, tmp_path):
-    here = Installed(wheel_path, tmp_path / "environment", tmp_path / "elsewhere")
-    module = here.python("-c", "import s2f_tf.serving as module; print(module.__file__)").strip()
-    assert pathlib.Path(module).is_relative_to(tmp_path / "environment")
+    with Installed(wheel_path, tmp_path / "environment", tmp_path / "elsewhere") as here:
+        assert pathlib.Path(here.module).is_relative_to(tmp_path / "environment")
+        _work(here)
+        assert here.ran == {path.name for path in here.bin.glob("s2f-*")}
 
+
+def _work(here):
+    """All of them, one after another."""
     here.run("s2f-generate", f"--voice={VOICE}", "--faces=2", "--out=faces.png")
     assert here.run("s2f-export") == "models/s2f/1\n"
     here.run("s2f-publish", f"--workdir={ROOT}/s2f_tf/pretrained/demo", "--output=mine", "--command=none")
@@ -169,8 +206,6 @@ def test_every_console_script_does_its_work_outside_of_the_checkout(wheel_path, 
     assert "10 are needed" in here.refusal("s2f-verify", "--corpus=clips", "--models=out")
     assert "fewer than a batch" in here.refusal("s2f-train", "--corpus=clips", "--preset=tiny")
     assert "4 are needed" in here.refusal("s2f-evaluate", "--corpus=clips", "--workdir=mine")
-
-    assert here.ran == {path.name for path in here.bin.glob("s2f-*")}
 
 
 def _serve(here):
