@@ -49,4 +49,8 @@ def _run(arguments, folder, environment, output):
     os.chdir(folder)
     os.environ.update(environment)
     sys.argv = arguments
-    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)

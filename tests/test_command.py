@@ -1,31 +1,5 @@
-import subprocess
-import sys
-
+import commands
 import pytest
-
-IMPORTS = """
-import importlib, sys
-from s2f_tf.errors import UserError
-for blocked, module in (argument.split("=") for argument in sys.argv[1:]):
-    sys.modules[blocked] = None
-    try:
-        importlib.import_module(module)
-    except UserError as error:
-        assert isinstance(error, ImportError)
-        print(error)
-"""
-COMMAND = """
-import runpy, sys
-blocked, module = sys.argv[1:3]
-sys.modules[blocked] = None
-sys.argv = [module, *sys.argv[3:]]
-runpy.run_module(module, run_name="__main__", alter_sys=True)
-"""
-
-
-def python(script, *arguments):
-    command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_a_part_whose_extra_is_missing_says_which_one_to_install():
@@ -35,7 +9,7 @@ def test_a_part_whose_extra_is_missing_says_which_one_to_install():
         "cv2": ("pipelines.exclude", "pipelines"),
         "ai_edge_litert": ("tflite.verify", "tflite"),
     }
-    result = python(IMPORTS, *(f"{blocked}={module}" for blocked, (module, _) in parts.items()))
+    result = commands.run("without", *(f"{blocked}={module}" for blocked, (module, _) in parts.items()))
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert len(lines) == len(parts)
@@ -54,7 +28,7 @@ def test_a_part_whose_extra_is_missing_says_which_one_to_install():
 )
 def test_a_command_whose_extra_is_missing_ends_with_one_line(blocked, module, flags, extra, tmp_path):
     flags = [flag.replace("=out", f"={tmp_path}/out") for flag in flags]
-    result = python(COMMAND, blocked, module, *flags)
+    result = commands.run("without", blocked, module, *flags)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     last = result.stderr.splitlines()[-1]
