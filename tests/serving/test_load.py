@@ -36,6 +36,7 @@ def server(start_server, half_plus, demo, tmp_path_factory):
     server = start_server(
         f"--model_config_file={folder}/models.config",
         "--enable_batching",
+        "--enable_model_warmup=false",
         f"--batching_parameters_file={folder}/batching.config",
         f"--max_request_bytes={MOST_BYTES}",
         "--enable_grpc_healthcheck_service",

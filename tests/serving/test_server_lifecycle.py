@@ -220,7 +220,7 @@ def test_a_config_is_read_once_where_nothing_is_said_and_a_socket_that_is_left_o
 
 
 def test_what_was_asked_before_sigterm_is_answered(start_server, demo, voice):
-    server = start_server("--model_name=s2f", f"--model_base_path={demo}")
+    server = start_server("--model_name=s2f", f"--model_base_path={demo}", "--enable_model_warmup=false")
     with server.predictions() as stub, concurrent.futures.ThreadPoolExecutor(4) as pool:
         request = predict_request(spec("s2f"), wav_bytes=[voice(5.0)] * 8, seed=np.arange(8))
         asked = [pool.submit(stub.Predict, request, timeout=60) for _ in range(4)]
