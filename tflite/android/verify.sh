@@ -84,7 +84,7 @@ say "core is compiled without Android, app against the classes of Android $(vers
 # --- Tests.
 
 run_tests() { # module, class path, settings of Java
-    java -XX:TieredStopAtLevel=1 "${@:3}" -jar "$junit" execute --disable-banner --disable-ansi-colors \
+    java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "${@:3}" -jar "$junit" execute --disable-banner --disable-ansi-colors \
         --details=summary --fail-if-no-tests --scan-classpath "build/out/$1" -cp "$2:build/out/$1" >"build/$1.txt" 2>&1 ||
         { cat "build/$1.txt"; exit 1; }
     say "$(sed -n 's/^\[ *\([0-9]*\) tests successful.*/\1 tests of /p' "build/$1.txt")${1%-test} pass"
@@ -106,7 +106,7 @@ END
 
 # --- The package.
 
-dex() { java -XX:TieredStopAtLevel=1 -cp "$(library desktop dalvik-dx)" com.android.dx.command.Main --dex "$@"; }
+dex() { java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(library desktop dalvik-dx)" com.android.dx.command.Main --dex "$@"; }
 
 package() {
     # The app's own code, and TensorFlow Lite's, is brought to Android 7. Three functions of Kotlin's library, none of
