@@ -16,13 +16,14 @@ _FLOAT_OPERATIONS = (
     *("MEAN", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "L2_NORMALIZATION"),
     *("ADD", "SUB", "NEG", "MUL", "CONCATENATION", "LOGISTIC", "TANH"),
 )
+_NO_RANGE = 1e-5  # of what was zero; TensorFlow writes 2e-6
 
 
 def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: bytes) -> bytes:
     """A model whose convolutions and dense layers have weights and activations of eight bits.
 
     Inputs and outputs stay as they are. The filterbank, whose energies eight bits cannot hold, works in floats, with
-    taps of sixteen bits.
+    taps of sixteen bits. So does what puts out nothing but zeros for every sample: it has no range to be read off.
 
     Args:
         converter: of the model.
@@ -31,12 +32,38 @@ def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: byte
     """
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: iter(samples)
+    in_float = _up_to_logarithm(float_model, "embed_speech")
+    model = _quantised(converter, in_float)
+    if dead := _without_range(model):
+        model = _quantised(converter, in_float + dead)
+    return _with_filterbank_in_half(model)
+
+
+def _quantised(converter: tf.lite.TFLiteConverter, in_float: list[str]) -> bytes:
+    """A model but for some operations, which are named by what they put out."""
     options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_ops=list(_FLOAT_OPERATIONS), denylisted_nodes=_up_to_logarithm(float_model, "embed_speech")
+        denylisted_ops=list(_FLOAT_OPERATIONS), denylisted_nodes=in_float
     )
     # Not for debugging: TensorFlow has no other public way to leave single operations in float.
-    debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
-    return _with_filterbank_in_half(debugger.get_nondebug_quantized_model())
+    return tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_options=options
+    ).get_nondebug_quantized_model()
+
+
+def _without_range(model: bytes) -> list[str]:
+    """Names of what operations put out that put out, or take in, what was zero for every sample: a ReLU no voice wakes.
+
+    TensorFlow gives it a range of a millionth, into which nothing else would fit. And XNNPACK refuses steps so much
+    finer than those of the inputs; that of LiteRT 2.3.0 then frees a table twice, which ends the process.
+    """
+    tree, names = flatbuffer_utils.convert_bytearray_to_object(bytearray(model)), []
+    for graph in tree.subgraphs:
+        put_out = {i for operator in graph.operators for i in operator.outputs}
+        int8 = {i for i in put_out if graph.tensors[i].type == schema.TensorType.INT8}
+        dead = {i for i in int8 if 255 * graph.tensors[i].quantization.scale[0] < _NO_RANGE}
+        touching = [operator for operator in graph.operators if dead & {*operator.inputs, *operator.outputs}]
+        names += [graph.tensors[i].name.decode() for operator in touching for i in operator.outputs]
+    return names
 
 
 def _up_to_logarithm(model: bytes, signature_name: str) -> list[str]:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import commands
 import flatbuffers
@@ -53,6 +54,22 @@ def test_each_variant_is_the_same_model(tiny_run, tiny_models, inputs, variant, 
     face = trained.load_network("generator", tiny_run)(inputs["z"], inputs["embedding"])
     np.testing.assert_allclose(image / 127.5 - 1, face, atol=tolerance + 0.5 / 127.5)
     assert image.std() > 0
+
+
+def test_a_layer_that_no_voice_wakes_stays_in_float(tiny, tiny_run, tiny_corpus, inputs, tmp_path):
+    run = str(tmp_path / "run")
+    shutil.copytree(tiny_run, run)
+    network = trained.load_network("speech_encoder", run)
+    layers = {layer.path: layer for layer in network._flatten_layers() if layer.name in ("squeeze", "excite")}
+    for path, layer in layers.items():
+        layer.bias.assign(layer.bias - 1000 if path.endswith("squeeze") else layer.bias + 0.5)
+    trained.save_weights("speech_encoder", network, run)
+    conversion.convert(run, str(tmp_path), tiny_corpus)
+    # With a range of nothing, this would end the process.
+    embed_speech, _ = runners(tmp_path, "int8")
+    np.testing.assert_allclose(
+        embed_speech(waveform=inputs["waveform"])["embedding"], network(inputs["waveform"]), atol=0.2
+    )
 
 
 def test_an_embedding_between_two_voices_need_not_have_unit_length(tiny_models, inputs):
