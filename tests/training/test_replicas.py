@@ -33,7 +33,7 @@ def gradients(make, strategy):
     inputs = strategy.experimental_distribute_values_from_function(
         lambda context: batch(context.replica_id_in_sync_group * count, count)
     )
-    *trees, scalars = strategy.run(trainer.gradients, args=(inputs,))
+    *trees, scalars = tf.function(lambda: strategy.run(trainer.gradients, args=(inputs,)), autograph=False)()
     summed = [strategy.reduce("SUM", g, axis=None).numpy() for tree in trees for g in tree]
     return summed, {name: float(strategy.reduce("SUM", value, axis=None)) for name, value in scalars.items()}
 
