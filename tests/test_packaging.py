@@ -194,7 +194,7 @@ def _work(here):
     for person in range(5):
         words = [(0.0, videos.voice(person, videos.SECONDS))]
         videos.write(here.folder / f"videos/p{person}/a.mp4", videos.scene(person, 16), words)
-    flags = ["--face_size=48", "--faces_per_clip=1", "--audio_format=wav", "--workers=1"]
+    flags = ["--face_size=64", "--faces_per_clip=1", "--audio_format=wav", "--workers=1"]
     made = here.run("s2f-prepare", "--source=folder", "--input=videos", "--output=clips", *flags)
     assert re.search(r"^train +3 clips +3 speakers", made, re.MULTILINE)
     assert "5 clips drawn with seed 1" in here.run("s2f-inspect", "clips")
