@@ -25,6 +25,7 @@ CODECS = {  # of pictures and of sound, by suffix
 WIDTH, HEIGHT = 320, 240
 SECONDS = 1.6  # of each video of the forty
 SETTINGS = Settings(face_size=48, faces_per_clip=2, max_seconds=10.0, audio_format="wav")  # for clips of them
+FLAGS = ("--face_size=48", "--faces_per_clip=2", "--max_seconds=10", "--audio_format=wav")  # of the command
 
 _astronaut = functools.cache(data.astronaut)  # which decodes its file at every call
 

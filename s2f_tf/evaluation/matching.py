@@ -77,13 +77,9 @@ def score(
     """
     resampling = Resampling(speakers, seed)
     ranks, stratified, histograms = _compare(similarity, speakers, strata or {}, resampling, seed)
-    figures: dict[str, Figure] = {}
-    fewest = int(ranks.negatives.min())
-    for ways in WAYS:
-        if ways - 1 <= fewest:
-            figures[f"accuracy_k{ways}"] = figure(resampling.mean(win_probability(ranks, ways)), 1 / ways)
+    figures = accuracies(ranks, resampling, WAYS)
     for rank in RANKS:
-        if rank <= fewest:
+        if rank <= ranks.negatives.min():
             found = np.clip((rank - ranks.above) / (ranks.tied + 1), 0.0, 1.0)
             figures[f"recall_at_{rank}"] = figure(resampling.mean(found), float(np.mean(rank / (ranks.negatives + 1))))
     place = 1 + ranks.above + ranks.tied / 2
@@ -95,6 +91,15 @@ def score(
             if not np.isnan(wins).all():
                 figures[f"accuracy_k{ways}_same_{name}"] = figure(resampling.mean(wins), 1 / ways)
     return figures
+
+
+def accuracies(ranks: Ranks, resampling: Resampling, several_ways: Sequence[int]) -> dict[str, Figure]:
+    """`accuracy_k2`, ...: K-way accuracy, for each K of which every query has the negatives."""
+    return {
+        f"accuracy_k{ways}": figure(resampling.mean(win_probability(ranks, ways)), 1 / ways)
+        for ways in several_ways
+        if ways - 1 <= ranks.negatives.min()
+    }
 
 
 def rank(scores: np.ndarray, speakers: np.ndarray) -> Ranks:

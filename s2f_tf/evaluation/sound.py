@@ -14,7 +14,7 @@ import numpy as np
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import reader, synthetic
 from s2f_tf.evaluation import matching
-from s2f_tf.evaluation.statistics import Figure, Resampling, figure
+from s2f_tf.evaluation.statistics import Figure, Resampling
 
 SECONDS = (0.5, 1.0, 2.0, 4.0, 10.0)
 SNR_DB = (20.0, 10.0, 5.0, 0.0)
@@ -95,12 +95,7 @@ def measure(
 
 
 def _accuracies(voices: np.ndarray, faces: np.ndarray, speakers: np.ndarray, seed: int) -> dict[str, Figure]:
-    ranks, resampling = matching.rank(voices @ faces.T, speakers), Resampling(speakers, seed)
-    return {
-        f"accuracy_k{ways}": figure(resampling.mean(matching.win_probability(ranks, ways)), 1 / ways)
-        for ways in _WAYS
-        if ways - 1 <= ranks.negatives.min()
-    }
+    return matching.accuracies(matching.rank(voices @ faces.T, speakers), Resampling(speakers, seed), _WAYS)
 
 
 def _voices(

@@ -203,8 +203,7 @@ def interrupted(*_):
 
 def flags(people, output):
     """Of the command that makes what the fixture `prepare` does."""
-    settings = ["--face_size=48", "--faces_per_clip=2", "--max_seconds=10", "--audio_format=wav"]
-    return ["--source=folder", f"--input={people}", f"--output={output}", *settings]
+    return ["--source=folder", f"--input={people}", f"--output={output}", *videos.FLAGS]
 
 
 def done(output):

@@ -77,8 +77,7 @@ def pixels(face):
 
 def flags(people, output, source="pairs"):
     """Of the command that makes what the fixture `prepare` does."""
-    settings = ["--face_size=48", "--faces_per_clip=2", "--max_seconds=10", "--audio_format=wav"]
-    return [f"--source={source}", f"--input={people}", f"--output={output}", *settings]
+    return [f"--source={source}", f"--input={people}", f"--output={output}", *videos.FLAGS]
 
 
 @pytest.fixture(scope="module")

@@ -169,6 +169,6 @@ def test_a_command_says_its_error_alone():
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, "-m", "serving.client", "--voice=absent.wav"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if tf.__version__.startswith("2.17."):  # later ones cannot be environment
+    if tf.__version__.startswith("2.17."):  # later ones cannot be quieted
         assert ended.stderr == "error: absent.wav does not exist\n"
     assert ended.returncode == 1

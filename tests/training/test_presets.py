@@ -36,7 +36,7 @@ def test_a_preset_trains_and_is_exported(name, precision, policy, strategies, tm
         matching, generation = MatchingTrainer(settings), GenerationTrainer(settings)
     generation.start_from(matching.speech_encoder, matching.face_encoder)
     for trainer in (matching, generation):
-        scalars = strategy.run(trainer.train_step, args=(batch,))
+        scalars = tf.function(lambda t=trainer: strategy.run(t.train_step, args=(batch,)), autograph=False)()
         assert all(np.isfinite(float(value)) for value in scalars.values()), scalars
         assert all(np.isfinite(v.numpy()).all() for v in trainer.trainable_variables)
     folder = str(tmp_path / "run")
