@@ -117,7 +117,7 @@ class GeneratorConfig:
     z_size: int = setting(32, "size of z, what the voice does not tell", low=1)
     style_size: int = setting(128, "size of the style vector that modulates every block", low=4)
     widths: tuple[int, ...] = setting(
-        (128, 96, 64, 48, 24), "channels of each block; all but the first double the face", low=4
+        (128, 96, 64, 48, 16), "channels of each block; all but the first double the face", low=4
     )
 
 
@@ -147,24 +147,24 @@ class MatchingConfig:
 class GenerationConfig:
     """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
 
-    steps: int = setting(1200, "training steps", low=1)
-    batch_size: int = setting(16, "clips in a step, over all replicas and workers", low=2)
+    steps: int = setting(2700, "training steps", low=1)
+    batch_size: int = setting(8, "clips in a step, over all replicas and workers", low=2)
     generator_learning_rate: float = setting(
         1e-3, "peak learning rate of the generator's Adam, which falls as a cosine", low=0.0
     )
     discriminator_learning_rate: float = setting(
-        1e-3, "peak learning rate of the discriminator's Adam, which falls as a cosine", low=0.0
+        5e-4, "peak learning rate of the discriminator's Adam, which falls as a cosine", low=0.0
     )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
     consistency: float = setting(
         0.3, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
     )
-    diversity: float = setting(5.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
+    diversity: float = setting(10.0, "weight of the loss that keeps faces of one voice apart", low=0.0)
     diversity_distance: float = setting(
         0.8, "how far apart they shall be, as a share of the distance of two real faces", low=0.0, absent=0.8
     )
     gamma: float = setting(1.0, "weight of the gradient penalty R1", low=0.0)
-    penalty_every: int = setting(4, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
+    penalty_every: int = setting(8, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
     ema_decay: float = setting(
         0.995, "decay of the moving average of the generator, which is what is exported", low=0.0, high=1.0
     )
@@ -377,8 +377,8 @@ PRESETS = {
     # less of the nose, which is a few pixels wide (`docs/training.md`).
     "demo": Config(
         data=DataConfig(shift=0.0, colour_jitter=0.02),
-        matching=MatchingConfig(judge_steps=250),
-        loop=LoopConfig(validate_every=250),
+        matching=MatchingConfig(judge_steps=200),
+        loop=LoopConfig(validate_every=500),
     ),
     # A few seconds on one core, to try the machinery: its faces are not worth looking at.
     "tiny": Config(
@@ -390,7 +390,7 @@ PRESETS = {
         face_encoder=FaceEncoderConfig(widths=(8, 16)),
         generator=GeneratorConfig(z_size=8, style_size=16, widths=(16, 16, 8)),
         matching=MatchingConfig(steps=6, batch_size=8, warmup_steps=2),
-        generation=GenerationConfig(steps=6, batch_size=8, penalty_every=2),
+        generation=GenerationConfig(steps=6, penalty_every=2),
         loop=LoopConfig(log_every=1, checkpoint_every=2, picture_every=3, validate_every=2),
     ),
     # Hundreds of people, a clip or two of each, on two CPU cores: `docs/people.md` says what each change is worth.
@@ -400,7 +400,7 @@ PRESETS = {
         data=DataConfig(face_size=64, window_seconds=2.0, colour_jitter=0.1, erase=0.5),
         matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
         # `consistency` is a third of that of `demo`, given the smaller scale.
-        generation=GenerationConfig(steps=2400, consistency=1.5),
+        generation=GenerationConfig(steps=4800, consistency=1.5),
         loop=LoopConfig(validate_every=50),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
@@ -419,7 +419,7 @@ PRESETS = {
             generator_learning_rate=2e-4,
             discriminator_learning_rate=2e-4,
             consistency=0.3,  # beside the scale of `demo`; no run has said yet what faces of 128 pixels want
-            diversity=5.0,
+            diversity=10.0,
             gamma=1.0,
             penalty_every=16,
             ema_decay=0.999,
