@@ -18,9 +18,10 @@ from typing import Any
 from s2f_tf.aside import written_aside
 from s2f_tf.errors import UserError
 
-SCHEMA = 3  # of config.json: raised by every release that changes settings; files without a number are of schema 1
+SCHEMA = 4  # of config.json: raised by every release that changes settings; files without a number are of schema 1
 _GONE = {  # by the schema from which on they are: settings of a section, and what they are called now, or None
     3: ("generation", {"matching": "consistency", "detail": None, "centring": None}),
+    4: ("data", {"fade_seconds": None}),
 }
 
 SAMPLE_RATE = 16_000  # Hz; every waveform inside the software
@@ -79,9 +80,34 @@ class DataConfig:
     )
     gain_db: float = setting(6.0, "largest change of a waveform's level in dB", low=0.0, high=40.0)
     noise_db: float = setting(
-        -30.0, "loudest white noise added to a waveform, in dB relative to its level", low=-120.0, high=20.0
+        3.0, "loudest noise added to a waveform, in dB relative to its level", low=-120.0, high=20.0
     )
-    fade_seconds: float = setting(0.05, "longest fade at either end of a waveform in seconds", low=0.0, high=0.25)
+    noise_fall_db: float = setting(
+        6.0, "steepest fall of that noise in dB an octave: 0 is white alone", low=0.0, high=12.0, absent=0.0
+    )
+    babble: float = setting(
+        0.25, "share of waveforms to which other voices are added instead of noise", low=0.0, high=1.0, absent=0.0
+    )
+    channel: float = setting(0.5, "share of waveforms that meet each of what follows", low=0.0, high=1.0, absent=0.0)
+    pause_seconds: float = setting(
+        0.5, "longest pause made before, within or after a voice, in seconds", low=0.0, high=MAX_SECONDS, absent=0.0
+    )
+    reverberation_seconds: float = setting(
+        1.3, "longest time in which the sound of a room falls by 60 dB; 0 is no room", low=0.0, high=10.0, absent=0.0
+    )
+    low_edge_hz: float = setting(
+        400.0, "highest frequency below which a line cuts off, in Hz", low=30.0, high=1000.0, absent=30.0
+    )
+    high_edge_hz: float = setting(
+        3000.0, "lowest frequency above which it does, in Hz", low=2000.0, high=8000.0, absent=8000.0
+    )
+    tilt_db: float = setting(
+        3.0, "steepest tilt of a microphone in dB an octave, up or down", low=0.0, high=12.0, absent=0.0
+    )
+    clipping_db: float = setting(
+        12.0, "how far above the loudest that is kept peaks may be cut, in dB", low=0.0, high=40.0, absent=0.0
+    )
+    mu_law: bool = setting(True, "code half of the waveforms that meet a line as mu-law", absent=False)
     polarity: bool = setting(True, "turn half of the waveforms upside down")
 
 

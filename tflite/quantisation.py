@@ -14,7 +14,7 @@ Samples = Sequence[tuple[str, Mapping[str, np.ndarray]]]
 # from block to block. What is left is convolutions, dense layers and the activations between them.
 _FLOAT_OPERATIONS = (
     *("MEAN", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "L2_NORMALIZATION"),
-    *("ADD", "SUB", "NEG", "MUL", "CONCATENATION", "LOGISTIC", "TANH"),
+    *("ADD", "SUB", "NEG", "MUL", "DIV", "SUM", "MAX_POOL_2D", "CONCATENATION", "LOGISTIC", "TANH"),
 )
 _NO_RANGE = 1e-5  # of what was zero; TensorFlow writes 2e-6
 
@@ -67,16 +67,13 @@ def _without_range(model: bytes) -> list[str]:
 
 
 def _up_to_logarithm(model: bytes, signature_name: str) -> list[str]:
-    """Names of what the operations of a signature put out, up to and with the logarithm of the energies."""
+    """Names of what the operations of a signature put out, up to and with the last logarithm of energies."""
     tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     (signature,) = [s for s in tree.signatureDefs if s.signatureKey == signature_name.encode()]
     graph = tree.subgraphs[signature.subgraphIndex]
-    names = []
-    for operator in graph.operators:
-        names += [graph.tensors[output].name.decode() for output in operator.outputs]
-        if tree.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.LOG:
-            return names
-    raise ValueError(f"no logarithm in {signature_name}")
+    codes = [tree.operatorCodes[operator.opcodeIndex].builtinCode for operator in graph.operators]
+    last = max(i for i, code in enumerate(codes) if code == schema.BuiltinOperator.LOG)
+    return [graph.tensors[i].name.decode() for operator in graph.operators[: last + 1] for i in operator.outputs]
 
 
 def _with_filterbank_in_half(model: bytes) -> bytes:

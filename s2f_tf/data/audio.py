@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import tensorflow as tf
 
-from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, DataConfig
+from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE
 from s2f_tf.data.clip import CorpusError
 from s2f_tf.errors import UserError
 
@@ -22,7 +22,6 @@ MIN_RATE, MAX_RATE = 8_000, 48_000  # Hz; what `resample` and an exported model 
 _SILENCE = 1e-4  # -80 dB relative to full scale
 _LOUD = 0.25  # the least that the loudest sample of a voice is, before it is rounded to 16 bits
 _UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
-_NOISE_RANGE_DB = 40.0  # noise is drawn from so far below `DataConfig.noise_db` up to it
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE  # format tags of WAV
 _KINDS_OF_SAMPLES = (  # of a client's WAV file: format tag, bits
     *((_PCM, bits) for bits in (8, 16, 24, 32)),
@@ -295,33 +294,6 @@ def random_window(waveform: tf.Tensor, samples: int, seed: tf.Tensor) -> tf.Tens
     return tf.ensure_shape(tf.tile(waveform, [repeats])[start : start + samples], [samples])
 
 
-def augment_waveform(waveform: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tensor:
-    """The same voice as another microphone hears it: other level, noise, fades at its ends, upside down.
-
-    Args:
-        waveform: float32 [S].
-        seed: int [2]; the same seed gives the same waveform.
-        data: its `gain_db`, `noise_db`, `fade_seconds` and `polarity` say how much.
-
-    Returns:
-        float32 [S]. It may leave [-1, 1]: a waveform is not clipped.
-    """
-    samples = tf.shape(waveform)[0]
-    draw_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
-    draws = tf.random.stateless_uniform([5], draw_seed)
-    gain = _from_db((2.0 * draws[0] - 1.0) * data.gain_db)
-    if data.polarity:
-        gain = tf.where(draws[1] < 0.5, gain, -gain)
-    level = _from_db(data.noise_db - _NOISE_RANGE_DB * draws[2]) * tf.sqrt(tf.reduce_mean(tf.square(waveform)))
-    # Uniform noise is as white as normal noise and half as dear; its RMS is its peak over the root of 3.
-    peak = 3.0**0.5 * level
-    waveform += tf.random.stateless_uniform([samples], noise_seed, minval=-peak, maxval=peak)
-    fade_in, fade_out = tf.unstack(draws[3:] * (data.fade_seconds * SAMPLE_RATE))
-    time = tf.range(1.0, tf.cast(samples, tf.float32) + 1.0)
-    envelope = tf.minimum(1.0, time / (1.0 + fade_in)) * tf.minimum(1.0, time[::-1] / (1.0 + fade_out))
-    return gain * envelope * waveform
-
-
 def _require_whole_wav(file: BinaryIO, path: str) -> None:
     """FFmpeg reads what is there of a WAV and says nothing of what is not."""
     file.seek(0)
@@ -440,7 +412,3 @@ def _first_problem(*cases: tuple[tf.Tensor, list[str | tf.Tensor]]) -> tf.Tensor
 
 def _as_string(number: tf.Tensor) -> tf.Tensor:
     return tf.strings.as_string(number, shortest=number.dtype.is_floating)
-
-
-def _from_db(level: tf.Tensor) -> tf.Tensor:
-    return tf.pow(10.0, level / 20.0)

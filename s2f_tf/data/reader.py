@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import logging
 
 from s2f_tf.config import SAMPLE_RATE, DataConfig
-from s2f_tf.data import audio, clip, face
+from s2f_tf.data import audio, channel, clip, face
 from s2f_tf.data.clip import CorpusError
 
 _HEADER = struct.Struct("<QI")  # a TFRecord starts with the length of its data and the masked CRC of these 8 bytes
@@ -200,8 +200,14 @@ def batches(
     if not any(True for _ in examples(tf.data.Dataset.from_tensor_slices(sample)).take(1)):
         raise CorpusError(f"{corpus.folder}: none of {len(sample)} clips of split '{split}' can be decoded")
 
-    dataset = examples(tf.data.Dataset.counter(start + worker, workers))
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        keys = tf.stack([tf.constant(seed, tf.int64), batch["position"][0]])
+        return batch | {"waveform": channel.augment(batch["waveform"], keys, data)}
+
+    dataset = examples(tf.data.Dataset.counter(start + worker, workers)).batch(batch_size, drop_remainder=True)
+    if augment:
+        dataset = dataset.map(through_channels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
 class DamageCount:
@@ -337,7 +343,7 @@ def _example(
     corpus: Corpus, record: tf.Tensor, position: tf.Tensor, seed: int, data: DataConfig, augment: bool
 ) -> dict[str, tf.Tensor]:
     features = tf.io.parse_single_example(record, _FEATURES)
-    seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 4))
+    seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 3))
     waveform = audio.decode_sound(features["audio/encoded"], corpus.description["audio_format"])
     window_samples = round(data.window_seconds * SAMPLE_RATE)
     waveform = audio.random_window(waveform, window_samples, seeds[0])
@@ -345,8 +351,7 @@ def _example(
     drawn = tf.random.stateless_uniform([], seeds[1], maxval=tf.size(encoded), dtype=tf.int32)
     pixels = face.decode_face(encoded[drawn], data.face_size)
     if augment:
-        waveform = audio.augment_waveform(waveform, seeds[2], data)
-        pixels = face.augment_face(pixels, seeds[3], data)
+        pixels = face.augment_face(pixels, seeds[2], data)
     return {
         "waveform": waveform,
         "face": pixels,

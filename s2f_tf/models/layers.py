@@ -22,6 +22,11 @@ def upsample(x: keras.KerasTensor) -> keras.KerasTensor:
     return ops.reshape(ops.concatenate([x, x], axis=-1), (-1, 2 * height, 2 * width, channels))
 
 
+def shares(weight: keras.KerasTensor) -> keras.KerasTensor:
+    """Weights of steps, [B, T, 1], none negative, divided by their sum; nothing where all are nothing."""
+    return weight / (ops.sum(weight, axis=1, keepdims=True) + 1e-6)
+
+
 class AdaptiveInstanceNormalization(keras.layers.Layer):
     """Instance normalisation whose scale and shift are read off a style vector (Huang and Belongie 2017, section 5).
 
@@ -47,7 +52,10 @@ class AdaptiveInstanceNormalization(keras.layers.Layer):
 
 
 class SqueezeAndExcitation(keras.layers.Layer):
-    """Weighs channels by what the whole sequence holds (Hu et al. 2018, section 3). [B, T, C] to [B, T, C]."""
+    """Weighs channels by what the whole sequence holds (Hu et al. 2018, section 3).
+
+    Call with [B, T, C] and how much each step counts, [B, T, 1]; returns [B, T, C].
+    """
 
     def __init__(self, reduction: int = 4, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -62,16 +70,17 @@ class SqueezeAndExcitation(keras.layers.Layer):
         self.excite = keras.layers.Dense(channels, activation="sigmoid", name="excite")
         self.excite.build((None, hidden))
 
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, x: keras.KerasTensor, vote: keras.KerasTensor) -> keras.KerasTensor:
         """Multiplies each channel by a weight in (0, 1)."""
-        weight = self.excite(self.squeeze(ops.mean(x, axis=1)))
+        weight = self.excite(self.squeeze(ops.sum(shares(vote) * x, axis=1)))
         return x * weight[:, None, :]
 
 
 class ResidualBlock(keras.layers.Layer):
     """Two convolutions around a shortcut, see `residual`, which keeps the variance without a normalisation.
 
-    [B, ..., C] to [B, ..., C]. `rank` is 1 for sequences, which get squeeze-and-excitation, and 2 for images.
+    [B, ..., C] to [B, ..., C]. `rank` is 1 for sequences, which get squeeze-and-excitation and are called with how much
+    each step counts, [B, T, 1], too: a step that counts for nothing is zeros. It is 2 for images.
     """
 
     def __init__(self, rank: int, **kwargs: object) -> None:
@@ -91,13 +100,13 @@ class ResidualBlock(keras.layers.Layer):
             self.attend = SqueezeAndExcitation(name="attend")
             self.attend.build(input_shape)
 
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, x: keras.KerasTensor, vote: keras.KerasTensor | None = None) -> keras.KerasTensor:
         """Pre-activation residual block."""
         h = self.first(leaky_relu(x))
-        h = self.second(leaky_relu(h))
-        if self.attend is not None:
-            h = self.attend(h)
-        return residual(x, h)
+        if vote is None:
+            return residual(x, self.second(leaky_relu(h)))
+        h = self.second(leaky_relu(h) * vote)
+        return residual(x, self.attend(h * vote, vote))
 
 
 def residual(x: keras.KerasTensor, h: keras.KerasTensor) -> keras.KerasTensor:

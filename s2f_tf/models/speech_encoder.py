@@ -10,7 +10,10 @@ from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.models import layers
 
 _LOWEST, _HIGHEST = 60.0, 7800.0  # Hz, between which the filters start
-_QUIETEST = 1e-4  # of the waveform's mean power: energies below are alike
+_QUIETEST = 1e-4  # of the power of the voice: energies below are alike
+_NO_VOTE_DB, _WHOLE_VOTE_DB = -35.0, -25.0  # below the loudest moment
+_MOMENT = 5  # frames, over which loudness is averaged
+_NOTHING = 1e-12  # power, far below the least step of 16 bits
 
 
 class SpeechEncoder(keras.Model):
@@ -18,6 +21,12 @@ class SpeechEncoder(keras.Model):
 
     Call with waveform float32 [B, S] in any range (its offset and level are removed); returns float32 [B, E] of unit
     length. `docs/training.md` says what the filterbank is worth against plain convolutions.
+
+    Silence has no vote. Frames that are much quieter than the loudest are zeros for every convolution, as what lies
+    beyond the ends of a waveform is, and count for nothing in every mean: so a voice is heard alike with any pause
+    before, within or after it, and zeros that fill up a batch are not heard. What the noise of a pause leaves is
+    weighed by attention, which is learnt: of each frame, how much it counts (a sigmoid, so that the more voice, the
+    better the mean; as self-attentive pooling for speakers, Zhu et al. 2018, section 3.2, whose softmax it is not).
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
@@ -31,7 +40,7 @@ class SpeechEncoder(keras.Model):
         c = self.settings
         self.filterbank = Filterbank(c.bands, c.taps, c.hop, c.hops_per_frame, name="filterbank")
         self.filterbank.build((None, None))
-        self.entries, self.blocks = [], []
+        self.entries, self.blocks, self.attention = [], [], []
         before = c.bands
         for stage, width in enumerate(c.widths):
             # Not a strided 1x1 shortcut: its weight gradient corrupts memory under oneDNN.
@@ -44,6 +53,11 @@ class SpeechEncoder(keras.Model):
                 block = layers.ResidualBlock(rank=1, name=f"block_{stage}_{i}")
                 block.build((None, None, width))
                 self.blocks.append(block)
+            attention = keras.layers.Dense(
+                1, activation="sigmoid", dtype=keras.config.floatx(), name=f"attention_{stage}"
+            )
+            attention.build((None, None, width))
+            self.attention.append(attention)
             before = width
         self.head = keras.layers.Dense(self.embedding_size, dtype=keras.config.floatx(), name="head")
         self.head.build((None, 2 * sum(c.widths)))
@@ -51,26 +65,49 @@ class SpeechEncoder(keras.Model):
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""
         x = ops.cast(waveform, keras.config.floatx())
-        x = x - ops.mean(x, axis=1, keepdims=True)
-        x = x * ops.rsqrt(ops.mean(ops.square(x), axis=1, keepdims=True) + 1e-8)
-        x = self.filterbank(x)
+        x = self.filterbank(x - ops.mean(x, axis=1, keepdims=True))
+        vote = _vote(x)
+        x = _relative(x, vote)
         pooled = []
         for stage, entry in enumerate(self.entries):
-            x = entry(layers.leaky_relu(x) if stage else x)
+            if stage:
+                x = entry(layers.leaky_relu(x))
+                vote = ops.max_pool(vote, 2, 2, padding="same")
+            else:
+                x = entry(x * vote)
+            x = x * ops.cast(vote, x.dtype)
             for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
-                x = block(x)
+                x = block(x, ops.cast(vote, x.dtype))
             h = ops.cast(layers.leaky_relu(x), keras.config.floatx())
-            mean = ops.mean(h, axis=1)
-            spread = ops.sqrt(ops.mean(ops.square(h - mean[:, None, :]), axis=1) + 1e-6)
+            weight = layers.shares(vote * self.attention[stage](h))
+            mean = ops.sum(weight * h, axis=1)
+            spread = ops.sqrt(ops.sum(weight * ops.square(h - mean[:, None, :]), axis=1) + 1e-6)
             pooled += [mean, spread]
         return layers.unit_length(self.head(ops.concatenate(pooled, axis=-1)))
 
 
+def _vote(energy: keras.KerasTensor) -> keras.KerasTensor:
+    """How much each frame counts, [B, frames, 1] in [0, 1], of its energies [B, frames, bands]: by level alone.
+
+    A tenth of a second is heard as one, so that weak consonants beside a vowel count, and a click is not the loudest.
+    """
+    loudness = ops.average_pool(ops.mean(energy, axis=-1, keepdims=True), _MOMENT, 1, padding="same")
+    ratio = loudness / (ops.max(loudness, axis=1, keepdims=True) + _NOTHING)
+    level = 10 / math.log(10) * ops.log(ratio + _NOTHING)
+    return ops.clip((level - _NO_VOTE_DB) / (_WHOLE_VOTE_DB - _NO_VOTE_DB), 0.0, 1.0)
+
+
+def _relative(energy: keras.KerasTensor, vote: keras.KerasTensor) -> keras.KerasTensor:
+    """Energies as logarithms: from 0 where there is nothing to about 3 where there is the mean power of the voice."""
+    power = ops.sum(layers.shares(vote) * ops.mean(energy, axis=-1, keepdims=True), axis=1, keepdims=True)
+    return 0.3 * ops.log(energy / (_QUIETEST * power + _NOTHING) + 1.0)
+
+
 class Filterbank(keras.layers.Layer):
-    """Log energies of the waveform in bands, at full precision: [B, S] to [B, frames, bands].
+    """Energies of the waveform in bands, at full precision: [B, S] to [B, frames, bands].
 
     Pairs of filters a quarter of a period apart, which start as Gabor filters with centres and widths even on the mel
-    scale, and are learnt tap by tap; the energy of a pair, averaged over a frame, in a logarithm. As the time-domain
+    scale, and are learnt tap by tap; the energy of a pair, averaged over a frame. As the time-domain
     filterbanks of Zeghidour et al. (2018, section 2); their LEAF (2021, section 3) learns centres and widths alone.
 
     Args:
@@ -93,11 +130,10 @@ class Filterbank(keras.layers.Layer):
         self.filters.kernel.assign(_gabor_filters(self.bands, self.taps))
 
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
-        """The log energies, about from -3 to 1."""
+        """The energies: one in each band for white noise of power one, as the filters start."""
         x = ops.square(self.filters(waveform[:, :, None]))
         energy = x[:, :, : self.bands] + x[:, :, self.bands :]
-        energy = ops.average_pool(energy, self.hops_per_frame, self.hops_per_frame)
-        return 0.3 * ops.log(energy + _QUIETEST)
+        return ops.average_pool(energy, self.hops_per_frame, self.hops_per_frame)
 
 
 def _gabor_filters(bands: int, taps: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from s2f_tf.config import SAMPLE_RATE, DataConfig
+from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio
 from s2f_tf.data.audio import SoundError
 from s2f_tf.data.clip import CorpusError
@@ -447,52 +447,3 @@ def test_a_short_waveform_is_repeated(length):
 def test_a_window_of_nothing_is_an_error():
     with pytest.raises(tf.errors.OpError):
         audio.random_window(tf.zeros([0]), 100, seed(0))
-
-
-NOTHING = {"gain_db": 0.0, "noise_db": -120.0, "fade_seconds": 0.0, "polarity": False}
-
-
-def augmented(waveform, **changes):
-    data = DataConfig(**(NOTHING | changes))
-    augment = tf.function(lambda i: audio.augment_waveform(tf.constant(waveform), tf.stack([0, i]), data))
-    return np.stack([augment(tf.constant(i)) for i in range(60)])
-
-
-def test_augmentation_turned_off_changes_nothing():
-    np.testing.assert_allclose(augmented(noise(800)), np.tile(noise(800), (60, 1)), atol=1e-5)
-
-
-def test_gain_spans_its_range():
-    levels = np.array([decibel(x) for x in augmented(noise(800), gain_db=6.0)]) - decibel(noise(800))
-    assert -6.01 < levels.min() < -4
-    assert 4 < levels.max() < 6.01
-
-
-def test_noise_is_as_loud_as_asked_relative_to_the_waveform():
-    waveform = 0.01 * noise(4000)
-    levels = np.array([decibel(x - waveform) for x in augmented(waveform, noise_db=-20.0)]) - decibel(waveform)
-    assert levels.max() == pytest.approx(-20, abs=3)
-    assert levels.max() < -19.7
-    assert levels.min() < -45
-
-
-def test_fades_touch_the_ends_alone():
-    ratio = augmented(np.ones(2000, np.float32), fade_seconds=0.05)
-    np.testing.assert_allclose(ratio[:, 801:1199], 1.0, atol=1e-5)
-    assert (np.diff(ratio[:, :800]) > -1e-4).all()
-    assert (np.diff(ratio[:, 1200:]) < 1e-4).all()
-    assert ratio[:, 0].min() < 0.02
-    assert ratio[:, -1].min() < 0.02
-
-
-def test_half_of_the_waveforms_are_turned_upside_down():
-    signs = augmented(noise(800), polarity=True)[:, 0] / noise(800)[0]
-    assert 15 < (signs < 0).sum() < 45
-    np.testing.assert_allclose(np.abs(signs), 1, atol=1e-3)
-
-
-def test_the_same_seed_gives_the_same_waveform():
-    data = DataConfig()
-    first, again, other = (audio.augment_waveform(tf.constant(noise(800)), seed(i), data).numpy() for i in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)

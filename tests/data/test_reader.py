@@ -96,7 +96,7 @@ def test_a_batch_is_what_the_docstring_says(corpus):
     np.testing.assert_array_equal(np.concatenate([b["position"] for b in batches]), range(48))
     for batch in batches:
         assert np.abs(batch["face"]).max() <= 1
-        assert 0.05 < np.abs(batch["waveform"]).max() < 1.1
+        assert 0.05 < np.abs(batch["waveform"]).max() < 4
 
 
 def test_voice_and_face_are_of_one_clip(corpus):
@@ -147,7 +147,12 @@ def test_workers_together_read_what_one_reads(corpus, start):
     for first, second in zip(*pair, strict=True):
         order = np.argsort(np.concatenate([first["position"], second["position"]]))
         together.append({name: np.concatenate([first[name], second[name]])[order] for name in first})
-    assert_same(together, alone)
+    assert_same(*([drop_waveforms(batch) for batch in batches] for batches in (together, alone)))
+
+
+def drop_waveforms(batch):
+    # What a voice meets on its way depends on the batch, which has its rooms, and whose other voices are the noise.
+    return {name: value for name, value in batch.items() if name != "waveform"}
 
 
 def test_augmentation_can_be_turned_off(corpus):

@@ -28,6 +28,22 @@ def test_the_level_and_the_offset_of_a_voice_do_not_matter(tiny):
     np.testing.assert_allclose(encoder(voice), encoder(0.01 * voice + 0.2), atol=1e-3)
 
 
+@pytest.mark.parametrize("pause", [1, 320, 16_000, 160_000])
+@pytest.mark.parametrize("hiss", [0.0, 1e-3])
+def test_pauses_and_padding_are_not_heard(tiny, pause, hiss):
+    encoder = trained.make("speech_encoder", tiny)
+    voice = normal(1, 32_000)
+    silence = hiss * normal(1, pause, seed=1)
+    alone = encoder(voice).numpy()[0]
+    for parts in ([silence, voice], [voice, silence], [voice[:, :16_000], silence, voice[:, 16_000:]]):
+        assert encoder(tf.concat(parts, axis=1)).numpy()[0] @ alone > 0.97
+
+
+def test_of_silence_there_is_an_embedding(tiny):
+    embedding = trained.make("speech_encoder", tiny)(tf.zeros((1, 8000)))
+    np.testing.assert_allclose(tf.norm(embedding, axis=1), [1.0], rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", sorted(config.PRESETS))
 def test_every_preset_builds_and_no_convolution_strides_beyond_its_kernel(name):
     # A kernel smaller than the stride has a weight gradient that corrupts memory under oneDNN.
@@ -113,6 +129,10 @@ def test_the_filterbank_starts_as_bands_that_rise_with_frequency_and_hears_each_
     time = np.arange(8000) / SAMPLE_RATE
     tones = np.stack([np.sin(2 * np.pi * frequency * time) for frequency in (120, 300, 1000, 3000, 7000)])
     energies = bank(tf.constant(tones, tf.float32)).numpy()
-    assert energies.shape[0] == 5 and energies.shape[2] == 24 and np.ptp(energies, axis=1).max() < 0.05
+    assert (
+        energies.shape[0] == 5
+        and energies.shape[2] == 24
+        and (np.ptp(energies, axis=1) < 0.01 * energies.max(axis=(1, 2))[:, None]).all()
+    )
     loudest = energies.mean(axis=1).argmax(axis=1)
     assert (np.diff(loudest) > 0).all() and loudest[0] <= 2 and loudest[-1] >= 21
