@@ -80,13 +80,13 @@ class DataConfig:
     )
     gain_db: float = setting(6.0, "largest change of a waveform's level in dB", low=0.0, high=40.0)
     noise_db: float = setting(
-        3.0, "loudest noise added to a waveform, in dB relative to its level", low=-120.0, high=20.0
+        0.0, "loudest noise added to a waveform, in dB relative to its level", low=-120.0, high=20.0
     )
     noise_fall_db: float = setting(
         6.0, "steepest fall of that noise in dB an octave: 0 is white alone", low=0.0, high=12.0, absent=0.0
     )
     babble: float = setting(
-        0.25, "share of waveforms to which other voices are added instead of noise", low=0.0, high=1.0, absent=0.0
+        0.15, "share of waveforms to which other voices are added instead of noise", low=0.0, high=1.0, absent=0.0
     )
     channel: float = setting(0.5, "share of waveforms that meet each of what follows", low=0.0, high=1.0, absent=0.0)
     pause_seconds: float = setting(

@@ -19,6 +19,7 @@ from s2f_tf.data import audio, synthetic
 
 MODEST = ["--matching.steps=4", "--matching.judge_steps=3", "--generation.steps=4", "--loop.checkpoint_every=2"]
 MODEST += ["--loop.picture_every=4", "--loop.validate_every=1"]
+MODEST += ["--data.babble=0"]  # other voices of a worker's own share
 
 
 def train(*flags, environment=None):

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from s2f_tf.config import SAMPLE_RATE, DataConfig
 
-_DRAWS = 24  # of each voice
+_DRAWS = 24  # of each voice, beside those of its noise
 _NOISE_RANGE_DB = 40.0  # noise is drawn from so far below `DataConfig.noise_db` up to it
 _BABBLE_DB = -6.0  # other voices beside noise: as loud as the voice itself, nobody could tell which is meant
-_ROOMS = 8  # in a batch; each voice is in one of them
+_ROOMS = 32  # the same in every run; each voice is in one of them
 _SHORTEST_ROOM = 0.1  # seconds until its sound has fallen by 60 dB
 _MOST_WET = 1.2  # the sound of a room, beside what comes straight
 _RAMP_SECONDS = 0.01  # at either end of a pause
@@ -26,43 +26,55 @@ _MU = 255.0  # ITU-T G.711
 _STEPS = 127.0  # of a mu-law code, on either side of zero
 
 
-def augment(waveforms: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tensor:
+def draws(seed: tf.Tensor, samples: int) -> tf.Tensor:
+    """Every random number that `augment` wants of one voice of so many samples, float32 [D] in [0, 1).
+
+    `seed` is int [2]; the same seed gives the same numbers.
+    """
+    return tf.random.stateless_uniform([_DRAWS + 2 * (samples // 2 + 1)], seed)
+
+
+def augment(waveforms: tf.Tensor, draws: tf.Tensor, data: DataConfig) -> tf.Tensor:
     """The same voices as other rooms, microphones and lines bring them.
+
+    Each depends on its own draws alone, but for `babble`, which is what the voices before it in the batch say.
 
     Args:
         waveforms: float32 [B, S].
-        seed: int [2]; the same seed gives the same waveforms.
-        data: what there may be, from `channel` to `polarity`.
+        draws: float32 [B, D], see `draws`.
+        data: what there may be, from `gain_db` to `polarity`.
 
     Returns:
         float32 [B, S]. They may leave [-1, 1].
     """
-    batch, samples = tf.shape(waveforms)[0], waveforms.shape[1]
-    draw_seed, noise_seed, room_seed = tf.unstack(tf.random.split(seed, 3))
-    draws = iter(tf.unstack(tf.random.stateless_uniform([_DRAWS, batch, 1], draw_seed)))
+    samples = waveforms.shape[1]
+    single = iter(tf.unstack(draws[:, :_DRAWS, None], axis=1))
+
+    def drawn() -> tf.Tensor:
+        return next(single)
 
     def up_to(most: float) -> tf.Tensor:
         """Something that only a share of the voices meet, [B, 1]: to most of them, nothing."""
-        return tf.where(next(draws) < data.channel, most * next(draws), 0.0)
+        return tf.where(drawn() < data.channel, most * drawn(), 0.0)
 
     power = tf.reduce_mean(tf.square(waveforms), axis=1, keepdims=True)
-    waveforms *= _pause(samples, up_to(data.pause_seconds), next(draws))
+    waveforms *= _pause(samples, up_to(data.pause_seconds), drawn())
     spectrum = tf.signal.rfft(waveforms)
     octaves = np.log2(np.fft.rfftfreq(samples, 1 / SAMPLE_RATE).clip(_LOWEST_HZ) / 1000).astype(np.float32)
 
-    noise = _noise(noise_seed, spectrum, samples, -data.noise_fall_db * next(draws) * octaves)
-    others = _others(spectrum / _complex(tf.sqrt(power) + 1e-6), [next(draws) < 0.5 for _ in range(2)])
-    noise = tf.where(next(draws) < data.babble, others, noise)
-    noise *= _complex(tf.sqrt(power) * _from_db(data.noise_db - _NOISE_RANGE_DB * next(draws)))
-    wet, room = up_to(_MOST_WET), tf.cast(_ROOMS * next(draws)[:, 0], tf.int32)
+    noise = _noise(2.0 * draws[:, _DRAWS:] - 1.0, samples, -data.noise_fall_db * drawn() * octaves)
+    others = _others(spectrum / _complex(tf.sqrt(power) + 1e-6), [drawn() < 0.5 for _ in range(2)])
+    noise = tf.where(drawn() < data.babble, others, noise)
+    noise *= _complex(tf.sqrt(power) * _from_db(data.noise_db - _NOISE_RANGE_DB * drawn()))
+    wet, room = up_to(_MOST_WET), tf.cast(_ROOMS * drawn()[:, 0], tf.int32)
     if data.reverberation_seconds:
-        spectrum *= 1.0 + _complex(wet) * tf.gather(_rooms(room_seed, samples, data.reverberation_seconds), room)
+        spectrum *= 1.0 + _complex(wet) * tf.gather(_rooms(samples, data.reverberation_seconds), room)
     spectrum += noise
 
     low = _LOWEST_HZ + up_to(1.0) * (data.low_edge_hz - _LOWEST_HZ)
     high = _HIGHEST_HZ * (data.high_edge_hz / _HIGHEST_HZ) ** up_to(1.0)
     beyond = tf.nn.relu(_octave(low) - octaves) + tf.nn.relu(octaves - _octave(high))
-    slope = (2.0 * next(draws) - 1.0) * up_to(data.tilt_db)
+    slope = (2.0 * drawn() - 1.0) * up_to(data.tilt_db)
     spectrum *= _complex(_from_db(slope * octaves - _FALL_DB * beyond))
     waveforms = tf.ensure_shape(tf.signal.irfft(spectrum, [samples]), [None, samples])
 
@@ -70,10 +82,10 @@ def augment(waveforms: tf.Tensor, seed: tf.Tensor, data: DataConfig) -> tf.Tenso
     most = loudest * _from_db(-up_to(data.clipping_db))
     waveforms = tf.clip_by_value(waveforms, -most, most)
     if data.mu_law:
-        waveforms = _coded(waveforms, next(draws)[:, 0] < data.channel / 2, most)
-    gain = _from_db((2.0 * next(draws) - 1.0) * data.gain_db)
+        waveforms = _coded(waveforms, drawn()[:, 0] < data.channel / 2, most)
+    gain = _from_db((2.0 * drawn() - 1.0) * data.gain_db)
     if data.polarity:
-        gain = tf.where(next(draws) < 0.5, gain, -gain)
+        gain = tf.where(drawn() < 0.5, gain, -gain)
     return gain * waveforms
 
 
@@ -86,14 +98,16 @@ def _pause(samples: int, seconds: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return 1.0 - tf.clip_by_value(inside / (_RAMP_SECONDS * SAMPLE_RATE), 0.0, 1.0)
 
 
-def _noise(seed: tf.Tensor, like: tf.Tensor, samples: int, level: tf.Tensor) -> tf.Tensor:
-    """The spectra, [B, F], of noise of power one, whose `level` in dB at each frequency is [B, F]."""
+def _noise(draws: tf.Tensor, samples: int, level: tf.Tensor) -> tf.Tensor:
+    """The spectra, [B, F], of noise of power one, whose `level` in dB at each frequency is [B, F].
+
+    `draws` are uniform in [-1, 1), [B, 2 F]: normal ones would be twice as dear, and a sum of thousands is normal.
+    """
     amplitude = _from_db(level)
-    # Uniform numbers are half as dear as normal ones, and a sum of thousands of them is normal.
-    draws = tf.random.stateless_uniform([2, *tf.unstack(tf.shape(like))], seed, minval=-1.0, maxval=1.0)
     total = tf.reduce_sum(tf.square(amplitude), axis=1, keepdims=True)
     amplitude *= samples * tf.math.rsqrt(total * 4 / 3)
-    return tf.complex(amplitude * draws[0], amplitude * draws[1])
+    real, imaginary = tf.split(draws, 2, axis=1)
+    return tf.complex(amplitude * real, amplitude * imaginary)
 
 
 def _others(spectrum: tf.Tensor, more: list[tf.Tensor]) -> tf.Tensor:
@@ -104,14 +118,12 @@ def _others(spectrum: tf.Tensor, more: list[tf.Tensor]) -> tf.Tensor:
     return _complex(_from_db(_BABBLE_DB)) * babble
 
 
-def _rooms(seed: tf.Tensor, samples: int, longest: float) -> tf.Tensor:
-    """The spectra, [rooms, F], of noise that dies away, of energy one, in rooms of different size."""
-    size_seed, sound_seed = tf.unstack(tf.random.split(seed, 2))
-    sizes = tf.random.stateless_uniform([_ROOMS, 1], size_seed)
-    seconds = _SHORTEST_ROOM * (longest / _SHORTEST_ROOM) ** sizes
-    decay = _from_db(-60.0 * (np.arange(samples, dtype=np.float32) / SAMPLE_RATE) / seconds)
-    response = decay * tf.random.stateless_uniform([_ROOMS, samples], sound_seed, minval=-1.0, maxval=1.0)
-    return tf.signal.rfft(tf.math.l2_normalize(response, axis=1))
+def _rooms(samples: int, longest: float) -> np.ndarray:
+    """The spectra, complex64 [rooms, F], of noise that dies away, of energy one, in rooms from small to large."""
+    seconds = np.geomspace(_SHORTEST_ROOM, longest, _ROOMS)[:, None]
+    decay = 10 ** (-3 * np.arange(samples) / SAMPLE_RATE / seconds)
+    response = decay * np.random.default_rng(0).standard_normal(decay.shape)
+    return np.fft.rfft(response / np.linalg.norm(response, axis=1, keepdims=True)).astype(np.complex64)
 
 
 def _coded(waveforms: tf.Tensor, which: tf.Tensor, full_scale: tf.Tensor) -> tf.Tensor:

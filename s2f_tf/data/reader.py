@@ -4,6 +4,7 @@ Training reads records in an order that is a pure function of the seed. Global r
 i // N, the record to which a permutation of the N records, keyed by seed and epoch, sends i % N; every random draw in
 its augmentation is keyed by seed and i. So a batch depends on nothing but the seed and its place, a run that starts
 again at any place goes on as if it had never stopped, and no buffer of clips stands between the disk and the network.
+Other voices that are mixed into one are those before it in its batch, and so depend on how many workers there are.
 
 A damaged record is passed over, and never silently: every example carries its `position` i, so a gap tells.
 """
@@ -201,8 +202,8 @@ def batches(
         raise CorpusError(f"{corpus.folder}: none of {len(sample)} clips of split '{split}' can be decoded")
 
     def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        keys = tf.stack([tf.constant(seed, tf.int64), batch["position"][0]])
-        return batch | {"waveform": channel.augment(batch["waveform"], keys, data)}
+        draws = batch.pop("draws")
+        return batch | {"waveform": channel.augment(batch["waveform"], draws, data)}
 
     dataset = examples(tf.data.Dataset.counter(start + worker, workers)).batch(batch_size, drop_remainder=True)
     if augment:
@@ -343,16 +344,18 @@ def _example(
     corpus: Corpus, record: tf.Tensor, position: tf.Tensor, seed: int, data: DataConfig, augment: bool
 ) -> dict[str, tf.Tensor]:
     features = tf.io.parse_single_example(record, _FEATURES)
-    seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 3))
+    seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 4))
     waveform = audio.decode_sound(features["audio/encoded"], corpus.description["audio_format"])
     window_samples = round(data.window_seconds * SAMPLE_RATE)
     waveform = audio.random_window(waveform, window_samples, seeds[0])
     encoded = features["face/encoded"]
     drawn = tf.random.stateless_uniform([], seeds[1], maxval=tf.size(encoded), dtype=tf.int32)
     pixels = face.decode_face(encoded[drawn], data.face_size)
+    channel_draws = {}
     if augment:
         pixels = face.augment_face(pixels, seeds[2], data)
-    return {
+        channel_draws["draws"] = channel.draws(seeds[3], window_samples)
+    return channel_draws | {
         "waveform": waveform,
         "face": pixels,
         "speaker": tf.strings.to_hash_bucket_fast(features["speaker/id"], _SPEAKER_BUCKETS),

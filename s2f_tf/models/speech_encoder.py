@@ -98,9 +98,9 @@ def _vote(energy: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _relative(energy: keras.KerasTensor, vote: keras.KerasTensor) -> keras.KerasTensor:
-    """Energies as logarithms: from 0 where there is nothing to about 3 where there is the mean power of the voice."""
+    """Energies as logarithms, about from -3, where there is nothing, to 1; 0 is the mean power of the voice."""
     power = ops.sum(layers.shares(vote) * ops.mean(energy, axis=-1, keepdims=True), axis=1, keepdims=True)
-    return 0.3 * ops.log(energy / (_QUIETEST * power + _NOTHING) + 1.0)
+    return 0.3 * ops.log(energy / (power + _NOTHING) + _QUIETEST)
 
 
 class Filterbank(keras.layers.Layer):

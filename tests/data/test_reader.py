@@ -141,18 +141,17 @@ def test_started_again_at_any_place_the_batches_are_the_same(corpus, batch):
 
 @pytest.mark.parametrize("start", [0, 12])
 def test_workers_together_read_what_one_reads(corpus, start):
-    alone = take(corpus, 6, start=start)
-    pair = [take(corpus, 6, start=start, batch_size=2, worker=worker, workers=2) for worker in range(2)]
+    data = dataclasses.replace(DATA, babble=0.0)  # which is of the voices of a worker's own share
+    alone = take(corpus, 6, start=start, data=data)
+    pair = [take(corpus, 6, start=start, data=data, batch_size=2, worker=worker, workers=2) for worker in range(2)]
     together = []
     for first, second in zip(*pair, strict=True):
         order = np.argsort(np.concatenate([first["position"], second["position"]]))
         together.append({name: np.concatenate([first[name], second[name]])[order] for name in first})
-    assert_same(*([drop_waveforms(batch) for batch in batches] for batches in (together, alone)))
-
-
-def drop_waveforms(batch):
-    # What a voice meets on its way depends on the batch, which has its rooms, and whose other voices are the noise.
-    return {name: value for name, value in batch.items() if name != "waveform"}
+    for some, others in zip(together, alone, strict=True):
+        assert some.keys() == others.keys()
+        for name in others:
+            np.testing.assert_allclose(some[name], others[name], atol=1e-6)  # a transform's last bit is of its batch
 
 
 def test_augmentation_can_be_turned_off(corpus):
