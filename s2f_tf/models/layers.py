@@ -22,11 +22,6 @@ def upsample(x: keras.KerasTensor) -> keras.KerasTensor:
     return ops.reshape(ops.concatenate([x, x], axis=-1), (-1, 2 * height, 2 * width, channels))
 
 
-def shares(weight: keras.KerasTensor) -> keras.KerasTensor:
-    """Weights of steps, [B, T, 1], none negative, divided by their sum; nothing where all are nothing."""
-    return weight / (ops.sum(weight, axis=1, keepdims=True) + 1e-6)
-
-
 class AdaptiveInstanceNormalization(keras.layers.Layer):
     """Instance normalisation whose scale and shift are read off a style vector (Huang and Belongie 2017, section 5).
 
@@ -54,7 +49,7 @@ class AdaptiveInstanceNormalization(keras.layers.Layer):
 class SqueezeAndExcitation(keras.layers.Layer):
     """Weighs channels by what the whole sequence holds (Hu et al. 2018, section 3).
 
-    Call with [B, T, C] and how much each step counts, [B, T, 1]; returns [B, T, C].
+    Call with [B, T, C] and how much each step counts, [B, T, 1], by which they have been multiplied; returns [B, T, C].
     """
 
     def __init__(self, reduction: int = 4, **kwargs: object) -> None:
@@ -72,7 +67,8 @@ class SqueezeAndExcitation(keras.layers.Layer):
 
     def call(self, x: keras.KerasTensor, vote: keras.KerasTensor) -> keras.KerasTensor:
         """Multiplies each channel by a weight in (0, 1)."""
-        weight = self.excite(self.squeeze(ops.sum(shares(vote) * x, axis=1)))
+        mean = ops.sum(x, axis=1) / (ops.sum(vote, axis=1) + 1e-6)
+        weight = self.excite(self.squeeze(mean))
         return x * weight[:, None, :]
 
 

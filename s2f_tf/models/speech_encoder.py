@@ -65,42 +65,42 @@ class SpeechEncoder(keras.Model):
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""
         x = ops.cast(waveform, keras.config.floatx())
-        x = self.filterbank(x - ops.mean(x, axis=1, keepdims=True))
-        vote = _vote(x)
-        x = _relative(x, vote)
+        energy = self.filterbank(x - ops.mean(x, axis=1, keepdims=True))
+        power = ops.mean(energy, axis=-1, keepdims=True)
+        vote = _vote(power)
+        # As logarithms, about from -3, where there is nothing, to 1; 0 is the mean power of the voice. Nothing learns
+        # half as fast from numbers that are all positive.
+        x = 0.3 * ops.log(energy / (_mean(vote, power) + _NOTHING) + _QUIETEST) * vote
         pooled = []
         for stage, entry in enumerate(self.entries):
             if stage:
-                x = entry(layers.leaky_relu(x))
+                x = layers.leaky_relu(x)
                 vote = ops.max_pool(vote, 2, 2, padding="same")
-            else:
-                x = entry(x * vote)
-            x = x * ops.cast(vote, x.dtype)
+            mask = ops.cast(vote, self.compute_dtype)
+            x = entry(x) * mask
             for block in self.blocks[stage * self.settings.blocks :][: self.settings.blocks]:
-                x = block(x, ops.cast(vote, x.dtype))
+                x = block(x, mask)
             h = ops.cast(layers.leaky_relu(x), keras.config.floatx())
-            weight = layers.shares(vote * self.attention[stage](h))
-            mean = ops.sum(weight * h, axis=1)
-            spread = ops.sqrt(ops.sum(weight * ops.square(h - mean[:, None, :]), axis=1) + 1e-6)
-            pooled += [mean, spread]
-        return layers.unit_length(self.head(ops.concatenate(pooled, axis=-1)))
+            weight = vote * self.attention[stage](h)
+            mean = _mean(weight, h)
+            pooled += [mean, ops.sqrt(_mean(weight, ops.square(h - mean)) + 1e-6)]
+        return layers.unit_length(self.head(ops.concatenate(pooled, axis=-1)[:, 0, :]))
 
 
-def _vote(energy: keras.KerasTensor) -> keras.KerasTensor:
-    """How much each frame counts, [B, frames, 1] in [0, 1], of its energies [B, frames, bands]: by level alone.
+def _vote(power: keras.KerasTensor) -> keras.KerasTensor:
+    """How much each frame counts, [B, frames, 1] in [0, 1], by its power alone, [B, frames, 1].
 
     A tenth of a second is heard as one, so that weak consonants beside a vowel count, and a click is not the loudest.
     """
-    loudness = ops.average_pool(ops.mean(energy, axis=-1, keepdims=True), _MOMENT, 1, padding="same")
+    loudness = ops.average_pool(power, _MOMENT, 1, padding="same")
     ratio = loudness / (ops.max(loudness, axis=1, keepdims=True) + _NOTHING)
     level = 10 / math.log(10) * ops.log(ratio + _NOTHING)
     return ops.clip((level - _NO_VOTE_DB) / (_WHOLE_VOTE_DB - _NO_VOTE_DB), 0.0, 1.0)
 
 
-def _relative(energy: keras.KerasTensor, vote: keras.KerasTensor) -> keras.KerasTensor:
-    """Energies as logarithms, about from -3, where there is nothing, to 1; 0 is the mean power of the voice."""
-    power = ops.sum(layers.shares(vote) * ops.mean(energy, axis=-1, keepdims=True), axis=1, keepdims=True)
-    return 0.3 * ops.log(energy / (power + _NOTHING) + _QUIETEST)
+def _mean(weight: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
+    """The weighted mean over time, [B, 1, C], of [B, T, C]; nothing where all weights, [B, T, 1], are nothing."""
+    return ops.sum(weight * x, axis=1, keepdims=True) / (ops.sum(weight, axis=1, keepdims=True) + 1e-6)
 
 
 class Filterbank(keras.layers.Layer):
