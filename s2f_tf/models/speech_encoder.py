@@ -90,9 +90,10 @@ class SpeechEncoder(keras.Model):
 def _vote(power: keras.KerasTensor) -> keras.KerasTensor:
     """How much each frame counts, [B, frames, 1] in [0, 1], by its power alone, [B, frames, 1].
 
-    A tenth of a second is heard as one, so that weak consonants beside a vowel count, and a click is not the loudest.
+    A tenth of a second is heard as one, so that weak consonants beside a vowel count, and a click is not the loudest;
+    but what is silent itself does not count beside anything.
     """
-    loudness = ops.average_pool(power, _MOMENT, 1, padding="same")
+    loudness = ops.minimum(ops.average_pool(power, _MOMENT, 1, padding="same"), _MOMENT * power)
     ratio = loudness / (ops.max(loudness, axis=1, keepdims=True) + _NOTHING)
     level = 10 / math.log(10) * ops.log(ratio + _NOTHING)
     return ops.clip((level - _NO_VOTE_DB) / (_WHOLE_VOTE_DB - _NO_VOTE_DB), 0.0, 1.0)
