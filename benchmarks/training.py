@@ -1,8 +1,9 @@
 """`python -m benchmarks.training`: what a step of either stage costs by the size of a face, and reading beside it.
 
 Prints, for the networks of a preset at three sizes of face, the time of a step, its floating-point operations and the
-share of what the processor does in a product of large matrices; and how many examples a second `tf.data` makes,
-beside the decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step
+share of what the processor does in a product of large matrices; what it costs to lead a batch of voices through rooms,
+noises and lines, which reading does beside the step; and how many examples a second `tf.data` makes, beside the
+decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step
 is the mean over a whole turn of the gradient penalty.
 """
 
@@ -20,7 +21,7 @@ from benchmarks import training_step
 from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
 from s2f_tf.config import Config
-from s2f_tf.data import audio, clip, face, reader, synthetic
+from s2f_tf.data import audio, channel, clip, face, reader, synthetic
 from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 
@@ -53,6 +54,7 @@ def main() -> None:
         steps[f"matching, {size} px"] = _step(MatchingTrainer(config), config, config.matching.batch_size, 1)
         every = config.generation.penalty_every
         steps[f"generation, {size} px"] = _step(GenerationTrainer(config), config, config.generation.batch_size, every)
+    steps["what matching's voices meet"] = _channel(base, base.matching.batch_size)
     a = tf.random.normal((_MATRIX, _MATRIX))
     steps["product"] = _Step(tf.function(lambda: a @ a), 1, 2.0 * _MATRIX**3)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -86,6 +88,17 @@ def _step(trainer: MatchingTrainer | GenerationTrainer, config: Config, count: i
     return _Step(function, calls, _operations(function) - of_penalty * (1 - 1 / calls))
 
 
+def _channel(config: Config, count: int) -> _Step:
+    waveforms = training_step.batch(config, count)["waveform"]
+
+    @tf.function(autograph=False)
+    def function() -> tf.Tensor:
+        draws = tf.stack([channel.draws(tf.constant([0, i]), config.window_samples) for i in range(count)])
+        return channel.augment(waveforms, draws, config.data)
+
+    return _Step(function, 1, _operations(function))
+
+
 def _operations(function: Callable) -> float:
     """Additions and multiplications of a graph, as TensorFlow counts them."""
     graph = function.get_concrete_function().graph
@@ -111,15 +124,16 @@ def _print_reading(config: Config, folder: str) -> None:
 
         records = list(tf.data.TFRecordDataset(clip.shards(path, "train")))
         decoders = tf.data.Dataset.from_tensor_slices(records).repeat().map(decode, tf.data.AUTOTUNE)
-        examples = reader.batches(reader.Corpus(path), "train", config.data, batch_size=1, seed=config.seed)
+        batch_size = config.matching.batch_size
+        examples = reader.batches(reader.Corpus(path), "train", config.data, batch_size=batch_size, seed=config.seed)
         rates: list[list[float]] = [[], []]
         iterators = iter(examples), iter(decoders)
         for _ in range(_ROUNDS.value + 1):
-            for rate, iterator in zip(rates, iterators, strict=True):
+            for rate, iterator, size in zip(rates, iterators, (batch_size, 1), strict=True):
                 start = time.perf_counter()
-                for _ in range(_CLIPS):
+                for _ in range(_CLIPS // size):
                     next(iterator)
-                rate.append(_CLIPS / (time.perf_counter() - start))
+                rate.append(_CLIPS // size * size / (time.perf_counter() - start))
         ours, bare = (float(np.median(rate[1:])) for rate in rates)
         print(f"{audio_format} | {ours:.0f} | {bare:.0f} | {ours / bare:.2f}")
 
