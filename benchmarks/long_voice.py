@@ -31,7 +31,7 @@ def _pieces(clips: list[synthetic.Clip], rng: np.random.Generator) -> dict[str, 
     pieces = {}
     for number, clip in enumerate(clips):
         pieces[f"S{number}"] = synthetic.speak_again(clips[0].factors, rng, MAX_SECONDS)
-        pieces[f"N{number}"] = noise.spoil(pieces[f"S{number}"], rng).astype(np.float32)
+        pieces[f"N{number}"] = noise.spoil(pieces[f"S{number}"][None], rng)[0]
         if number:  # the first is S0 already
             pieces[f"U{number}"] = synthetic.speak_again(clip.factors, rng, MAX_SECONDS)
     pieces["L0"] = pieces["S0"].copy()

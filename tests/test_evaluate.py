@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from s2f_tf import config
+from s2f_tf.evaluation import sound
 from s2f_tf.models import trained
 
 
@@ -90,11 +91,20 @@ def test_every_question_has_its_answer(metrics):
     for factor in metrics["disentanglement"]:
         assert sum(factor[f"due_to_{part}"]["value"] for part in ("c", "z", "both")) == pytest.approx(1.0)
         assert ("r_squared_generated" in factor) == (factor["level"] == "speaker")
-    assert {part["kind"] for part in metrics["sound"]} == {"length", "noise", "telephone", "reverberation"}
+    assert {part["kind"] for part in metrics["sound"]} == {condition.kind for condition in sound.conditions()}
 
 
 def test_the_tables_are_printed(evaluated):
-    for words in ("Matching", "K = 10", "recall at 1", "kid-judge", "R\u00b2 generated", "hair length", "telephone"):
+    for words in (
+        "Matching",
+        "K = 10",
+        "recall at 1",
+        "kid-judge",
+        "R\u00b2 generated",
+        "hair length",
+        "telephone",
+        "silence before",
+    ):
         assert words in evaluated
 
 
@@ -109,6 +119,7 @@ def test_the_report_holds_every_figure_and_asks_for_nothing_else(evaluated, work
         "accuracy.png",
         "c_interpolated.png",
         "c_varied.png",
+        "channel.png",
         "disentanglement.png",
         "held_out.png",
         "nearest.png",

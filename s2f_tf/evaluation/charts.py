@@ -20,6 +20,9 @@ PUBLISHED = {
     "DIMNet": (84.0, 65.0, 52.0, 44.0, 38.0),
 }
 
+# Conditions that are drawn as curves, with what they are drawn against.
+_CURVES = {"length": "seconds of voice", "noise": "SNR, dB", "reverberation": "reverberation, s (0: none)"}
+
 _INK, _GREY = "#22313f", "#9aa5b1"
 _COLOURS = ("#2f6f9f", "#d1683f", "#4c956c", "#8a5a9e", "#c79a2b")
 
@@ -80,12 +83,11 @@ def disentanglement(factors: Sequence[Mapping[str, Any]]) -> Canvas:
 
 
 def sound(conditions: Sequence[Mapping[str, Any]]) -> Canvas:
-    """Accuracy against the length of the voice, noise and reverberation; the telephone stands beside reverberation."""
+    """Accuracy against the length of the voice, noise and reverberation."""
     canvas = Canvas(figsize=(9.2, 3.0), dpi=110, layout="constrained")
-    panels = canvas.subplots(1, 3, sharey=True)
-    kinds = {"length": "seconds of voice", "noise": "SNR, dB", "reverberation": "reverberation, s (0: none)"}
+    panels = canvas.subplots(1, len(_CURVES), sharey=True)
     untouched = next(c for c in conditions if c["kind"] == "length" and c["amount"] == 2.0)
-    for axes, (kind, label) in zip(panels, kinds.items(), strict=True):
+    for axes, (kind, label) in zip(panels, _CURVES.items(), strict=True):
         there = [c for c in conditions if c["kind"] == kind]
         if kind == "reverberation":
             there = [{**untouched, "amount": 0.0}, *there]
@@ -93,17 +95,32 @@ def sound(conditions: Sequence[Mapping[str, Any]]) -> Canvas:
             key = f"accuracy_k{ways}"
             measured = [c for c in there if key in c]
             _line(axes, [c["amount"] for c in measured], [c[key] for c in measured], f"K = {ways}", colour)
-            phone = next((c for c in conditions if c["kind"] == "telephone" and key in c), None)
-            if kind == "reverberation" and phone:
-                value = 100 * phone[key].value
-                axes.plot([1.45], [value], "s", color=colour, markersize=5)
-                axes.annotate("phone", (1.45, value), (0, 6), textcoords="offset points", ha="center", fontsize=7)
         axes.set(xlabel=label, ylim=(0, 102))
     panels[0].set_xscale("log")
     panels[0].set_xticks([0.5, 1, 2, 4, 10], ["0.5", "1", "2", "4", "10"])
     panels[0].minorticks_off()
     panels[0].set_ylabel("right, %")
     panels[0].legend(fontsize=8, frameon=False, loc="lower right")
+    return canvas
+
+
+def channel(conditions: Sequence[Mapping[str, Any]]) -> Canvas:
+    """Accuracy, with its interval, under each condition that is no curve of `sound`: a row each."""
+    there = [c for c in conditions if c["kind"] not in _CURVES]
+    canvas = Canvas(figsize=(9.2, 0.24 * len(there) + 0.9), dpi=110, layout="constrained")
+    axes = canvas.subplots()
+    for colour, ways in zip(_COLOURS, (2, 10), strict=False):
+        measured = [(row, c[f"accuracy_k{ways}"]) for row, c in enumerate(there) if f"accuracy_k{ways}" in c]
+        rows, figures = [row for row, _ in measured], [figure for _, figure in measured]
+        axes.hlines(
+            rows, [100 * f.low for f in figures], [100 * f.high for f in figures], colour, linewidth=2, alpha=0.4
+        )
+        axes.plot([100 * f.value for f in figures], rows, "o", color=colour, markersize=4, label=f"K = {ways}")
+    axes.set_yticks(range(len(there)), [c["words"] for c in there], fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="right, %", xlim=(0, 102))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
     return canvas
 
 

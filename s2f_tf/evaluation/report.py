@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 from s2f_tf import pictures
 from s2f_tf.aside import written_aside
 from s2f_tf.data import png, reader
-from s2f_tf.evaluation import charts
+from s2f_tf.evaluation import charts, sound
 from s2f_tf.evaluation.run import Run
 from s2f_tf.evaluation.statistics import Figure
 from s2f_tf.evaluation.summary import Measured
@@ -113,19 +113,7 @@ def tables(tree: Mapping[str, Any]) -> Iterator[Table]:
     )
     if "disentanglement" in tree:
         yield _disentanglement(tree["disentanglement"])
-    yield Table(
-        "Worse sound",
-        "Voice to face accuracy in percent. Noise, telephone and reverberation are of voices of 2 s.",
-        ("", "clips", "K = 2", "K = 10"),
-        tuple(
-            (
-                c["kind"]
-                + ("" if c["amount"] is None else f" {c['amount']:g} {'dB' if c['kind'] == 'noise' else 's'}"),
-                (str(c["clips"]), c.get("accuracy_k2"), c.get("accuracy_k10")),
-            )
-            for c in tree["sound"]
-        ),
-    )
+    yield _sound(tree["sound"])
 
 
 def _rows(
@@ -158,6 +146,25 @@ def _disentanglement(factors: list[dict[str, Any]]) -> Table:
         tuple(rows),
         scale=1,
         digits=2,
+    )
+
+
+def _sound(conditions: list[dict[str, Any]]) -> Table:
+    rows: list[tuple[str, tuple[Figure | str | None, ...]]] = [
+        (condition["words"], (str(condition["clips"]), condition.get("accuracy_k2"), condition.get("accuracy_k10")))
+        for condition in conditions
+    ]
+    measured = {condition["kind"] for condition in conditions}
+    rows += [
+        (f"{codec.name}: FFmpeg has no encoder here", ("0", None, None))
+        for codec in sound.CODECS
+        if codec.kind not in measured
+    ]
+    return Table(
+        "Worse sound",
+        "Voice to face accuracy in percent. All but the lengths are of voices of 2 s.",
+        ("", "clips", "K = 2", "K = 10"),
+        tuple(rows),
     )
 
 
@@ -246,6 +253,7 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
         add("What comes from the voice")
     page.add("<h2>Sound</h2>")
     show("sound", charts.sound(tree["sound"]), "Voice to face accuracy as the voice gets shorter and worse.")
+    show("channel", charts.channel(tree["sound"]), "Voice to face accuracy through telephones and with pauses.")
     add("Worse sound")
     curves = charts.training(run.workdir)
     if curves is not None:
