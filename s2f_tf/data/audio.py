@@ -18,8 +18,7 @@ from s2f_tf.data.clip import CorpusError
 from s2f_tf.errors import UserError
 
 MIN_RATE, MAX_RATE = 8_000, 48_000  # Hz; what `resample` and an exported model accept
-
-_SILENCE = 1e-4  # -80 dB relative to full scale
+SILENCE = 1e-4  # -80 dB relative to full scale: a sound that is nowhere louder is silent
 _LOUD = 0.25  # the least that the loudest sample of a voice is, before it is rounded to 16 bits
 _UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _NOISE_RANGE_DB = 40.0  # noise is drawn from so far below `DataConfig.noise_db` up to it
@@ -94,7 +93,7 @@ def require_voice(waveform: np.ndarray, name: str) -> None:
     if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
         seconds = len(waveform) / SAMPLE_RATE
         raise TooShortError(f"{name} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
-    if np.abs(waveform).max() < _SILENCE:
+    if np.abs(waveform).max() < SILENCE:
         raise SilentError(f"{name} is silent: it is nowhere louder than -80 dBFS")
 
 
@@ -121,7 +120,7 @@ def encode_voice(waveform: np.ndarray) -> list[bytes]:
     the whole is the mean of theirs, brought to unit length.
     """
     pieces = np.array_split(waveform, -(-len(waveform) // int(MAX_SECONDS * SAMPLE_RATE)))
-    return [encode_wav(raised(piece)) for piece in pieces if np.abs(piece).max() >= _SILENCE]
+    return [encode_wav(raised(piece)) for piece in pieces if np.abs(piece).max() >= SILENCE]
 
 
 def raised(waveform: np.ndarray) -> np.ndarray:
@@ -129,7 +128,7 @@ def raised(waveform: np.ndarray) -> np.ndarray:
 
     The model hears no difference of level.
     """
-    return waveform * max(1.0, _LOUD / np.abs(waveform).max(initial=_SILENCE))
+    return waveform * max(1.0, _LOUD / np.abs(waveform).max(initial=SILENCE))
 
 
 @functools.cache
@@ -261,7 +260,7 @@ def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
     are_finite = tf.reduce_all(tf.math.is_finite(waveform))
     with tf.control_dependencies([tf.debugging.Assert(are_finite, ["WAV with samples that are NaN or infinite"])]):
         loudest = tf.reduce_max(tf.abs(waveform))
-    level = tf.clip_by_value(loudest, _LOUD, 1.0) / tf.maximum(loudest, _SILENCE)
+    level = tf.clip_by_value(loudest, _LOUD, 1.0) / tf.maximum(loudest, SILENCE)
     return resample(level * waveform, tf.cast(rate, tf.int32))
 
 

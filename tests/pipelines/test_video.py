@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import videos
 
-from pipelines import sound, voice
+from pipelines import sound, utterances
 from pipelines.video import LONGEST_SIDE, Pictures
 from s2f_tf.config import SAMPLE_RATE
 
@@ -116,7 +116,7 @@ def test_sound_that_begins_late_or_has_a_hole_keeps_its_time(tmp_path):
     videos.write(path, videos.scene(1, 60), [(1.5, words)])
     (track,) = sound.tracks(str(path))
     assert track.start == pytest.approx(1.5, abs=0.05)
-    (utterance,) = voice.Listener(1.0, 20.0).utterances(sound.pieces(str(path), track))
+    (utterance,) = utterances.Listener(1.0, 20.0).utterances(sound.pieces(str(path), track))
     assert utterance.start == pytest.approx(1.5, abs=0.1)
     within = list(sound.pieces(str(path), track, 2.0, 2.5))
     assert within[0][0] <= 2.0 and within[-1][0] + len(within[-1][1]) / SAMPLE_RATE >= 2.45
