@@ -19,9 +19,9 @@ WINDOW = 4 * HOP
 PAUSE = 80  # moments: a longer pause ends a stretch
 MARGIN = 20  # moments
 
-_LAGS = slice(SAMPLE_RATE // 400, SAMPLE_RATE // 70)
-_FFT = 1024  # at least the window and the longest lag, or the correlation would run into itself
+_LAGS = np.arange(SAMPLE_RATE // 400, SAMPLE_RATE // 70)  # samples
 _LOWEST, _HIGHEST = 80, 2000  # Hz, of the band
+_STEP = SAMPLE_RATE / 1024  # Hz; its period is at least the window and the longest lag: no correlation runs into itself
 _CORRELATION = 0.45
 _IN_BAND = 10 ** (-45 / 20)  # the least level in the band, relative to that of all
 _DEPTH = 10 ** (-30 / 20)  # the least level of a moment, relative to the loudest
@@ -30,15 +30,19 @@ _LEAST = 10  # voiced moments
 _SPREAD = 10 ** (3 / 20)  # the least ratio of levels, of the loudest tenth of a stretch to the quietest tenth
 _BLOCK = 1000  # moments that are looked at together
 
-# What is below 500 Hz is made weaker: rumble is smooth, and so would be like what comes after it.
-_HERTZ = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
-_WEIGHTS = np.where((_HERTZ >= _LOWEST) & (_HERTZ < _HIGHEST), np.minimum(_HERTZ / 500, 1) ** 2, 0)
 _HANN = np.hanning(WINDOW)
-_OF_WINDOW = np.fft.irfft(np.abs(np.fft.rfft(_HANN, _FFT)) ** 2)[: _LAGS.stop]
+_HERTZ = _STEP * np.arange(np.ceil(_LOWEST / _STEP), np.ceil(_HIGHEST / _STEP))
+_WAVES = np.exp(-2j * np.pi / SAMPLE_RATE * np.outer(np.arange(WINDOW), _HERTZ)).astype(np.complex64)
+_TO_SPECTRUM = np.concatenate([_WAVES.real, _WAVES.imag], axis=1)  # its real and its imaginary part
+# What is below 500 Hz is made weaker: rumble is smooth, and so would be like what comes after it.
+_WEIGHTS = 2 * _STEP / SAMPLE_RATE * np.minimum(_HERTZ / 500, 1) ** 2
+_OF_WINDOW = np.array([_HANN[lag:] @ _HANN[: WINDOW - lag] for lag in (0, *_LAGS)])
+_TO_CORRELATION = np.cos(2 * np.pi / SAMPLE_RATE * np.outer(_HERTZ, (0, *_LAGS))) * _WEIGHTS[:, None] / _OF_WINDOW
+_TO_CORRELATION = _TO_CORRELATION.astype(np.float32)
 
 
 def voiced(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which moments are voiced, bool [n], and how loud what repeats itself in them is, RMS in the band, float64 [n].
+    """Which moments are voiced, bool [n], and how loud what repeats itself in them is, RMS in the band, float32 [n].
 
     Args:
         waveform: float [(n + 3) * HOP], of any n, 16 kHz.
@@ -92,10 +96,9 @@ def voiced_seconds(waveform: np.ndarray) -> float:
 
 def _voiced(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`voiced` of moments, float [n, WINDOW]."""
-    windows = (windows - windows.mean(axis=1, keepdims=True)) * _HANN
-    spectrum = np.fft.rfft(windows, _FFT)
-    correlation = np.fft.irfft((spectrum.real**2 + spectrum.imag**2) * _WEIGHTS)[:, : _LAGS.stop] / _OF_WINDOW
-    power, repeated = correlation[:, 0], correlation[:, _LAGS].max(axis=1).clip(0)
-    repeated = np.minimum(repeated, power)
+    windows = ((windows - windows.mean(axis=1, keepdims=True)) * _HANN).astype(np.float32)
+    real, imaginary = np.split(windows @ _TO_SPECTRUM, 2, axis=1)
+    correlation = (real**2 + imaginary**2) @ _TO_CORRELATION
+    power, repeated = correlation[:, 0], correlation[:, 1:].max(axis=1)
     in_band = power > _IN_BAND**2 * np.sum(windows**2, axis=1) / _OF_WINDOW[0]
-    return in_band & (repeated > _CORRELATION * power), np.sqrt(repeated)
+    return in_band & (repeated > _CORRELATION * power), np.sqrt(np.clip(repeated, 0, power))
