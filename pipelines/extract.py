@@ -10,12 +10,12 @@ import numpy as np
 from s2f_tf import face_detection
 from s2f_tf.data import audio, clip
 
-from . import follow, quality, sound, voice
+from . import follow, quality, sound, utterances
 from .reasons import Drop, Reason
 from .sources import Item, Span
 from .video import Pictures
 
-VERSION = 3  # of what this file, `pairs` and those they use make of a file; raise it when that changes
+VERSION = 4  # of what this file, `pairs` and those they use make of a file; raise it when that changes
 MIN_SECONDS = 1.0
 
 
@@ -72,7 +72,7 @@ def _clips(
             begin = utterance.start + shift - pictures.start
             end = begin + utterance.seconds
             where = f"{item.name} at {begin:.1f}-{end:.1f} s"
-            if isinstance(utterance, voice.Unusable):
+            if isinstance(utterance, utterances.Unusable):
                 yield Drop(utterance.reason, where)
                 continue
             found = _faces(pictures, begin, end, span.point, settings, detector)
@@ -86,11 +86,11 @@ def _clips(
 
 def _utterances(
     path: str, tracks: list[sound.Track], start: float | None, stop: float | None, max_seconds: float
-) -> Iterator[voice.Utterance | voice.Unusable]:
+) -> Iterator[utterances.Utterance | utterances.Unusable]:
     """What is said between two times, on the first track that has an utterance; what is unusable on it comes last."""
     first = None
     for track in tracks:
-        listener = voice.Listener(MIN_SECONDS, max_seconds)
+        listener = utterances.Listener(MIN_SECONDS, max_seconds)
         count = 0
         for utterance in listener.utterances(sound.pieces(path, track, start, stop), start, stop):
             count += 1
@@ -100,7 +100,7 @@ def _utterances(
             yield from listener.unusable
             return
     begin = tracks[0].start if start is None else start
-    yield from first.unusable or [voice.Unusable(first.verdict, begin, first.heard)]
+    yield from first.unusable or [utterances.Unusable(first.verdict, begin, first.heard)]
 
 
 def _faces(

@@ -15,7 +15,7 @@ class Reason(enum.StrEnum):
     CRASHED = "crashed"  # five processes ended while they read it: FFmpeg crashes on some damage, and cannot be caught
     NO_VIDEO = "no video"  # no moving pictures: sound alone, or only a cover
     NO_SOUND = "no sound"  # no sound track
-    SILENT = "silent"  # never above -60 dB of full scale
+    SILENT = "silent"  # never above -80 dB of full scale
     NO_VOICE = "no voice"  # sound, but no speech in it
     TOO_SHORT = "too short"  # speech of less than a second
     NO_PICTURE = "no picture"  # while it is spoken: the pictures begin later, end earlier or are damaged

@@ -8,9 +8,12 @@ import av
 import numpy as np
 
 from s2f_tf.config import SAMPLE_RATE
+from s2f_tf.data import audio
 
 _JITTER = 0.04  # seconds by which stamps may be off: containers round them, some to 1/25 s
 _LONGEST_FILLED = 1.0  # seconds of lost packets that silence stands in for
+_STRETCH = 10 * SAMPLE_RATE  # samples that are mixed to mono alike
+_FADE = SAMPLE_RATE // 50  # samples in which one mix goes over into the next
 _RUN_UP = 1.0  # seconds that are decoded before what is wanted, since codecs lean on what came before
 
 
@@ -38,11 +41,12 @@ def pieces(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The sound of a track between two presentation times in seconds; without them, all of it.
 
-    Channels are averaged. A hole that lost packets leave is filled with silence, up to a second; behind a longer one
-    the sound goes on at its later time. The first and last piece may reach beyond `start` and `stop`.
+    Channels are mixed by `audio.channel_weights`, ten seconds at a time. A hole that lost packets leave is filled with
+    silence, up to a second; behind a longer one the sound goes on at its later time. The first and last piece may reach
+    beyond `start` and `stop`.
 
     Yields:
-        The presentation time of the first sample, and float32 [n], mono, 16 kHz, some milliseconds of it.
+        The presentation time of the first sample, and float32 [n], mono, 16 kHz, some seconds of it.
     """
     with _opened(path) as container:
         if start is not None and start > _RUN_UP:
@@ -86,7 +90,7 @@ class _Run:
     Attributes:
         kind: format, layout and rate of its frames.
         clock: the time at which what was fed ends.
-        end: the time at which what was got ends; a little earlier, until `feed(None)`.
+        end: the time at which what was got ends; some seconds earlier, until `feed(None)`.
     """
 
     def __init__(self, start: float, kind: tuple[str, str, int]) -> None:
@@ -95,6 +99,9 @@ class _Run:
         self._start, self._samples = start, 0
         # Packed samples: PyAV's arrays of planar ones crash beyond seven channels.
         self._resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
+        self._waiting: list[np.ndarray] = []  # channels, float32 [n, C], that are not mixed yet
+        self._count = 0  # of their samples
+        self._weights: np.ndarray | None = None  # of the stretch before
 
     @property
     def end(self) -> float:
@@ -104,9 +111,19 @@ class _Run:
         if frame is not None:
             self.clock += frame.samples / frame.sample_rate
         for resampled in self._resampler.resample(frame):
-            mono = resampled.to_ndarray().reshape(resampled.samples, -1).mean(axis=1)
-            yield self.end, np.nan_to_num(mono, nan=0.0, posinf=0.0, neginf=0.0)
+            self._waiting.append(audio.channels_of(resampled))
+            self._count += resampled.samples
+        if self._count and (frame is None or self._count >= _STRETCH):
+            mono = self._mixed(np.nan_to_num(np.concatenate(self._waiting), nan=0.0, posinf=0.0, neginf=0.0))
+            self._waiting, self._count = [], 0
+            yield self.end, mono
             self._samples += len(mono)
+
+    def _mixed(self, channels: np.ndarray) -> np.ndarray:
+        weights = audio.channel_weights(channels)
+        before, self._weights = weights if self._weights is None else self._weights, weights
+        share = np.minimum(np.arange(1, len(channels) + 1, dtype=np.float32) / _FADE, 1)
+        return (channels @ np.stack([before, weights], axis=1) * np.stack([1 - share, share], axis=1)).sum(axis=1)
 
 
 def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:

@@ -18,8 +18,7 @@ from s2f_tf.data.clip import CorpusError
 from s2f_tf.errors import UserError
 
 MIN_RATE, MAX_RATE = 8_000, 48_000  # Hz; what `resample` and an exported model accept
-
-_SILENCE = 1e-4  # -80 dB relative to full scale
+SILENCE = 1e-4  # -80 dB relative to full scale: a sound that is nowhere louder is silent
 _LOUD = 0.25  # the least that the loudest sample of a voice is, before it is rounded to 16 bits
 _UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE  # format tags of WAV
@@ -52,7 +51,7 @@ class TooShortError(SoundError):
 def read_sound(path: str) -> np.ndarray:
     """Reads any sound file that FFmpeg can: WAV, FLAC, MP3, Ogg, M4A, the sound track of a video...
 
-    Channels are averaged. Samples are in [-1, 1], except those of a float WAV that is louder.
+    Channels are mixed by `channel_weights`. Samples are in [-1, 1], except those of a float WAV that is louder.
 
     A WAV or FLAC file says how much sound it holds: where less can be read, the file is damaged, and is refused rather
     than read in part. Other formats make no exact promise, and are read as far as they go.
@@ -84,6 +83,23 @@ def read_sound(path: str) -> np.ndarray:
     return waveform
 
 
+def channels_of(frame: av.AudioFrame) -> np.ndarray:
+    """The samples of a frame in the format "flt", float32 [n, C]."""
+    return frame.to_ndarray().reshape(frame.samples, -1)
+
+
+def channel_weights(channels: np.ndarray) -> np.ndarray:
+    """What each channel counts in the mix to mono, float32 [C], of channels, float [S, C]: equal parts, as a rule.
+
+    Where the mean loses half of what it would of channels that have nothing to do with each other, they are in
+    antiphase, as of a balanced cable in a stereo socket: then the one of the largest variance is all.
+    """
+    count, variances = channels.shape[1], channels.var(axis=0, dtype=np.float64)
+    if 2 * count**2 * channels.mean(axis=1).var(dtype=np.float64) < variances.sum():
+        return np.eye(count, dtype=np.float32)[variances.argmax()]
+    return np.full(count, 1 / count, np.float32)
+
+
 def require_voice(waveform: np.ndarray, name: str) -> None:
     """Raises `SoundError`, naming `name`, unless a waveform, float [S], 16 kHz, can be a voice: see `read_sound`."""
     if not len(waveform):
@@ -93,7 +109,7 @@ def require_voice(waveform: np.ndarray, name: str) -> None:
     if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
         seconds = len(waveform) / SAMPLE_RATE
         raise TooShortError(f"{name} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
-    if np.abs(waveform).max() < _SILENCE:
+    if np.abs(waveform).max() < SILENCE:
         raise SilentError(f"{name} is silent: it is nowhere louder than -80 dBFS")
 
 
@@ -120,7 +136,7 @@ def encode_voice(waveform: np.ndarray) -> list[bytes]:
     the whole is the mean of theirs, brought to unit length.
     """
     pieces = np.array_split(waveform, -(-len(waveform) // int(MAX_SECONDS * SAMPLE_RATE)))
-    return [encode_wav(raised(piece)) for piece in pieces if np.abs(piece).max() >= _SILENCE]
+    return [encode_wav(raised(piece)) for piece in pieces if np.abs(piece).max() >= SILENCE]
 
 
 def raised(waveform: np.ndarray) -> np.ndarray:
@@ -128,7 +144,7 @@ def raised(waveform: np.ndarray) -> np.ndarray:
 
     The model hears no difference of level.
     """
-    return waveform * max(1.0, _LOUD / np.abs(waveform).max(initial=_SILENCE))
+    return waveform * max(1.0, _LOUD / np.abs(waveform).max(initial=SILENCE))
 
 
 @functools.cache
@@ -184,9 +200,9 @@ def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
     """A graph op of core TensorFlow alone: a client's WAV file, a string scalar, to float32 [S], mono, 16 kHz.
 
     PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law, also as WAVE_FORMAT_EXTENSIBLE; 1 to 8
-    channels (averaged), at any rate from 8 to 48 kHz (resampled), from 0.5 s to 30 s. Chunks other than the format and
-    the data are passed over, and a file written to a pipe, whose length is not known, is read to its end:
-    `tf.audio.decode_wav` refuses such files, and answers others with a message that tells a client nothing.
+    channels (mixed as `channel_weights` says), at any rate from 8 to 48 kHz (resampled), from 0.5 s to 30 s. Chunks
+    other than the format and the data are passed over, and a file written to a pipe, whose length is not known, is read
+    to its end: `tf.audio.decode_wav` refuses such files, and answers others with a message that tells a client nothing.
 
     The loudest sample is brought to between 0.25 and 1 where it is not, since the networks hear a level that is very
     low, and floats may be of any.
@@ -256,11 +272,11 @@ def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
         sound = tf.strings.substr(padded, data_at, frames * frame_bytes)
     branches = [functools.partial(_samples, sound, *kind) for kind in _KINDS_OF_SAMPLES]
     samples = tf.switch_case(tf.argmax(matches, output_type=tf.int32), branches)
-    waveform = tf.reduce_mean(tf.reshape(samples, [frames, -1]), axis=1)
+    waveform = _mixed(tf.reshape(samples, [frames, -1]))
     are_finite = tf.reduce_all(tf.math.is_finite(waveform))
     with tf.control_dependencies([tf.debugging.Assert(are_finite, ["WAV with samples that are NaN or infinite"])]):
         loudest = tf.reduce_max(tf.abs(waveform))
-    level = tf.clip_by_value(loudest, _LOUD, 1.0) / tf.maximum(loudest, _SILENCE)
+    level = tf.clip_by_value(loudest, _LOUD, 1.0) / tf.maximum(loudest, SILENCE)
     return resample(level * waveform, tf.cast(rate, tf.int32))
 
 
@@ -327,19 +343,16 @@ def _decode_file(file: BinaryIO, path: str) -> np.ndarray:
         for packet in container.demux(stream):
             with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet is lost, and the length will tell
                 for frame in packet.decode():
-                    pieces += map(_mono, resampler.resample(frame))
+                    pieces += map(channels_of, resampler.resample(frame))
         if pieces:
-            pieces += map(_mono, resampler.resample(None))
-        waveform = np.concatenate([np.zeros(0, np.float32), *pieces])
+            pieces += map(channels_of, resampler.resample(None))
+        channels = np.concatenate(pieces or [np.zeros((0, 1), np.float32)])
+        waveform = channels @ channel_weights(channels) if len(channels) else channels[:, 0]
         if container.format.name == "flac" and stream.duration:
             promised, present = float(stream.duration * stream.time_base), len(waveform) / SAMPLE_RATE
             if present < promised - 0.01:
                 raise SoundError(f"{path} is damaged: it promises {promised:.2f} s and {present:.2f} s can be read")
         return waveform
-
-
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    return frame.to_ndarray().reshape(frame.samples, -1).mean(axis=1)
 
 
 def _resample(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
@@ -367,6 +380,14 @@ def _last_axis(x: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
 
 def _greatest_common_divisor(a: tf.Tensor, b: int) -> tf.Tensor:
     return tf.while_loop(lambda a, b: b > 0, lambda a, b: (b, a % b), [a, tf.constant(b, a.dtype)])[0]
+
+
+def _mixed(channels: tf.Tensor) -> tf.Tensor:
+    """The mix to mono, float32 [S], of channels, float32 [S, C], by `channel_weights`, in the graph."""
+    mean, variances = tf.reduce_mean(channels, axis=1), tf.math.reduce_variance(channels, axis=0)
+    count = tf.cast(tf.shape(channels)[1], tf.float32)
+    is_lost = 2 * count**2 * tf.math.reduce_variance(mean) < tf.reduce_sum(variances)
+    return tf.where(is_lost, tf.gather(channels, tf.argmax(variances), axis=1), mean)
 
 
 def _samples(sound: tf.Tensor, tag: int, bits: int) -> tf.Tensor:

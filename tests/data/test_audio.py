@@ -99,6 +99,51 @@ def test_ogg_vorbis_is_read(tmp_path):
     assert np.argmax(np.abs(np.fft.rfft(read[2000:14000]))) * SAMPLE_RATE / 12000 == pytest.approx(440, abs=2)
 
 
+def in_channels(waveform):
+    """A voice as microphones and cables leave it in channels, float32 [S, C], by name."""
+    ones, nothing = np.ones_like(waveform), 0 * waveform
+    return {
+        "antiphase": np.stack([waveform, -waveform], axis=1),
+        "antiphase, one weaker": np.stack([-0.7 * waveform, waveform], axis=1),
+        "one silent": np.stack([nothing, waveform], axis=1),
+        "a constant on both": np.stack([waveform, waveform], axis=1) + 0.3 * ones[:, None],
+        "a constant on both, antiphase": np.stack([waveform, -waveform], axis=1) + 0.3 * ones[:, None],
+        "eight": np.stack([waveform] * 8, axis=1),
+        "eight, four upside down": np.stack([waveform, -waveform] * 4, axis=1),
+    }
+
+
+CHANNELS = list(in_channels(tone(300, SAMPLE_RATE)))
+
+
+def likeness(a, b):
+    """The correlation of two waveforms, float [S], without their ends."""
+    return np.corrcoef(a[1000:-1000], b[1000:-1000])[0, 1]
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_channels_give_the_voice_whatever_their_phases(name, tmp_path):
+    waveform = noise(2 * SAMPLE_RATE)
+    wav = sound_file(in_channels(waveform)[name], subtype="FLOAT")
+    (tmp_path / "voice.wav").write_bytes(wav)
+    assert abs(likeness(audio.read_sound(str(tmp_path / "voice.wav")), waveform)) > 0.99
+    assert abs(likeness(decode_wav_bytes(wav).numpy(), waveform)) > 0.99
+
+
+@pytest.mark.parametrize("channels", [2, 5, 8])
+def test_channels_that_have_nothing_to_do_with_each_other_are_averaged(channels):
+    weights = audio.channel_weights(noise(SAMPLE_RATE, channels))
+    np.testing.assert_allclose(weights, np.full(channels, 1 / channels))
+    wav = sound_file(noise(SAMPLE_RATE, channels), subtype="FLOAT")
+    np.testing.assert_allclose(likeness(decode_wav_bytes(wav), noise(SAMPLE_RATE, channels).mean(axis=1)), 1, atol=1e-5)
+
+
+def test_channels_a_quarter_apart_are_averaged():
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE * 2 * np.pi * 300
+    weights = audio.channel_weights(np.stack([np.sin(time), np.cos(time)], axis=1))
+    np.testing.assert_array_equal(weights, [0.5, 0.5])
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 6, 8, 16])
 @pytest.mark.parametrize("rate", [SAMPLE_RATE, 44100])
 def test_channels_are_averaged(tmp_path, channels, rate):

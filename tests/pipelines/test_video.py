@@ -1,8 +1,9 @@
+import av
 import numpy as np
 import pytest
 import videos
 
-from pipelines import sound, voice
+from pipelines import sound, utterances
 from pipelines.video import LONGEST_SIDE, Pictures
 from s2f_tf.config import SAMPLE_RATE
 
@@ -106,7 +107,7 @@ def test_damage_in_the_midst_loses_what_is_damaged(tmp_path):
     assert len(levels(path, [0.5, 1.5, 7.0, 7.5])) == 4
     (track,) = sound.tracks(str(path))
     pieces = list(sound.pieces(str(path), track))
-    assert pieces[-1][0] > 7.5  # what comes behind the damage keeps its time
+    assert pieces[-1][0] + len(pieces[-1][1]) / SAMPLE_RATE > 7.5  # what comes behind the damage keeps its time
     assert sum(len(piece) for _, piece in pieces) > 6 * SAMPLE_RATE
 
 
@@ -116,7 +117,7 @@ def test_sound_that_begins_late_or_has_a_hole_keeps_its_time(tmp_path):
     videos.write(path, videos.scene(1, 60), [(1.5, words)])
     (track,) = sound.tracks(str(path))
     assert track.start == pytest.approx(1.5, abs=0.05)
-    (utterance,) = voice.Listener(1.0, 20.0).utterances(sound.pieces(str(path), track))
+    (utterance,) = utterances.Listener(1.0, 20.0).utterances(sound.pieces(str(path), track))
     assert utterance.start == pytest.approx(1.5, abs=0.1)
     within = list(sound.pieces(str(path), track, 2.0, 2.5))
     assert within[0][0] <= 2.0 and within[-1][0] + len(within[-1][1]) / SAMPLE_RATE >= 2.45
@@ -132,3 +133,45 @@ def test_the_track_marked_as_default_comes_first(tmp_path):
     path = tmp_path / "tracks.mkv"
     videos.write(path, videos.scene(1, 10), [(0.0, videos.voice(1, 1.0)), (0.0, videos.voice(2, 1.0))], default=1)
     assert [track.index for track in sound.tracks(str(path))] == [2, 1]
+
+
+def stereo(path, left, right):
+    """A video without pictures, of PCM sound in two channels."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("pcm_f32le", rate=SAMPLE_RATE, layout="stereo")
+        for at in range(0, len(left), 1000):
+            both = np.stack([left[at : at + 1000], right[at : at + 1000]], axis=1)
+            frame = av.AudioFrame.from_ndarray(both.reshape(1, -1).astype(np.float32), "flt", "stereo")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, at
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+
+
+def mixed(path):
+    (track,) = sound.tracks(str(path))
+    return np.concatenate([piece for _, piece in sound.pieces(str(path), track)])
+
+
+def test_channels_give_the_voice_whatever_their_phases(tmp_path):
+    voice = videos.voice(1, 3.0)
+    for name, left, right in (
+        ("opposite", voice, -voice),
+        ("one", 0 * voice, voice),
+        ("constant", voice + 0.3, voice + 0.3),
+    ):
+        stereo(tmp_path / f"{name}.mkv", left, right)
+        heard = mixed(tmp_path / f"{name}.mkv")
+        assert np.corrcoef(heard, voice)[0, 1] > 0.99
+    (utterance,) = utterances.Listener(1.0, 20.0).utterances([(0.0, mixed(tmp_path / "opposite.mkv"))])
+    assert utterance.seconds > 2.5
+
+
+def test_one_mix_goes_over_into_the_next_without_a_click(tmp_path):
+    time = np.arange(25 * SAMPLE_RATE) / SAMPLE_RATE
+    tone = np.sin(2 * np.pi * 101.31 * time).astype(np.float32)
+    right = 0.5 * tone * np.clip(10 - time, -1, 1)  # which turns upside down
+    stereo(tmp_path / "a.mkv", tone, right)
+    heard = mixed(tmp_path / "a.mkv")
+    assert len(heard) == len(tone) and np.abs(np.diff(heard)).max() < 0.05
+    np.testing.assert_allclose(heard[:SAMPLE_RATE], 0.75 * tone[:SAMPLE_RATE], atol=1e-4)
+    np.testing.assert_allclose(heard[-SAMPLE_RATE:], tone[-SAMPLE_RATE:], atol=1e-4)

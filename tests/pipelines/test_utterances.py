@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import videos
 
-from pipelines import voice
+from pipelines import utterances
 from pipelines.reasons import Reason
 from s2f_tf.config import SAMPLE_RATE
 
 
 def heard(waveform, size=1000, max_seconds=20.0):
     """The utterances in a waveform that begins at 3 s and comes in pieces, and the listener."""
-    listener = voice.Listener(1.0, max_seconds)
+    listener = utterances.Listener(1.0, max_seconds)
     pieces = ((3.0 + at / SAMPLE_RATE, waveform[at : at + size]) for at in range(0, len(waveform), size))
     return list(listener.utterances(pieces)), listener
 
@@ -42,6 +42,15 @@ def test_what_is_no_voice_is_not_taken_for_one(waveform):
     assert utterances == []
     assert listener.verdict == Reason.NO_VOICE
     assert {found.reason for found in listener.unusable} <= {Reason.NO_VOICE, Reason.TOO_SHORT}
+
+
+@pytest.mark.parametrize("level", [2e-4, 1e-3, 0.03])
+def test_a_quiet_voice_is_heard_like_a_loud_one(level):
+    sound = np.concatenate([1e-3 * noise(1.0), videos.voice(1, 3.0), 1e-3 * noise(1.0), videos.voice(2, 2.0)])
+    sound /= np.abs(sound).max()
+    loud, quiet = heard(sound)[0], heard((level * sound).astype(np.float32))[0]
+    assert len(loud) == 2
+    assert [(one.start, one.seconds) for one in quiet] == [(one.start, one.seconds) for one in loud]
 
 
 def test_silence_and_no_sound_are_told_apart():
@@ -85,14 +94,14 @@ def test_a_long_speech_is_cut_where_it_is_quiet_and_nothing_is_lost():
 
 def test_only_what_lies_between_two_times_is_heard():
     sound = np.concatenate([videos.voice(1, 3.0), videos.voice(2, 3.0)])
-    listener = voice.Listener(1.0, 20.0)
+    listener = utterances.Listener(1.0, 20.0)
     (utterance,) = listener.utterances([(0.0, sound)], 1.0, 4.5)
     assert utterance.start >= 1.0 and utterance.start + utterance.seconds <= 4.5 + 1e-6
     assert listener.heard == pytest.approx(3.5)
 
 
 def test_memory_does_not_grow_with_the_length_of_a_speech():
-    listener = voice.Listener(1.0, 4.0)
+    listener = utterances.Listener(1.0, 4.0)
     block = videos.voice(3, 2.0)
     times = (index * len(block) / SAMPLE_RATE for index in range(24))
     most, count = 0, 0
@@ -103,6 +112,6 @@ def test_memory_does_not_grow_with_the_length_of_a_speech():
 
 
 def test_a_gap_in_the_stamps_ends_an_utterance():
-    listener = voice.Listener(1.0, 20.0)
+    listener = utterances.Listener(1.0, 20.0)
     first, second = listener.utterances([(0.0, videos.voice(1, 2.0)), (10.0, videos.voice(1, 2.0))])
     assert first.start < 0.1 and second.start == pytest.approx(10.0, abs=0.1)
