@@ -8,19 +8,15 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 from skimage import data
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from serving.page_api import FOLDER
 
-from serving.page_api import FOLDER  # noqa: E402
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="chromium and chromedriver are not installed",
-)
+pytestmark = pytest.mark.tools("chromium", "chromedriver")
 EXAMPLES = pathlib.Path(FOLDER) / "examples"
 WAIT = 60
 
