@@ -29,12 +29,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
+from s2f_tf.progress import Progress
 
 from . import exclusion, pairs, reasons, results, shards, sources, splits
 from .extract import Settings, extract
-from .progress import Progress, Tally, processes, tallied
 from .reasons import Drop, Reason
 from .sources import Item
+from .tally import Tally, processes, tallied
 
 _MOST_TRIES = 5
 _LOOKED = 0.5  # seconds between two looks at how far the job is
@@ -296,17 +297,20 @@ def _run(job: Job, options: PipelineOptions, count: int) -> None:
             failures.append(WorkerLostError(f"a worker was lost: the same command goes on ({arguments.exc_value})"))
             ended.set()
 
-    progress = Progress(count, sources.NOUNS.get(job.source, "videos"))
+    def look(progress: Progress) -> None:
+        done = tallied(os.path.join(job.aside, "progress"))
+        progress.update(done["videos"] + done["reused"], before=done["reused"])
+
     before, threading.excepthook = threading.excepthook, on_thread_error
     try:
         threading.Thread(target=run, name="job", daemon=True).start()
-        while not ended.wait(_LOOKED):
-            progress.update(**tallied(os.path.join(job.aside, "progress")))
-        progress.update(**tallied(os.path.join(job.aside, "progress")))
+        with Progress(count, "speaker" if job.source == "pairs" else "video") as progress:
+            while not ended.wait(_LOOKED):
+                look(progress)
+            look(progress)
         ended_well = not failures
     finally:
         threading.excepthook = before
-        progress.close()
         if not ended_well and runs_here(options):
             _end_workers(job)
     if failures:

@@ -17,7 +17,7 @@ import tensorflow as tf
 import videos
 from PIL import Image
 
-from pipelines import exclusion, job, progress, results
+from pipelines import exclusion, job, results, tally
 from pipelines.reasons import Drop, Reason
 from s2f_tf import config, face_detection
 from s2f_tf.config import SAMPLE_RATE
@@ -217,7 +217,7 @@ def wait_for(condition, has_ended=lambda: False):
 
 
 def workers(output):
-    return progress.processes(str(output / ".unfinished" / "progress"))
+    return tally.processes(str(output / ".unfinished" / "progress"))
 
 
 def is_alive(process):
