@@ -10,8 +10,8 @@ from typing import Any, Self
 class Progress:
     """One line: how many are done, the time that is left, the time that one takes, and the numbers that matter.
 
-    On a terminal the line is written over itself, and is never wider than the terminal. Elsewhere, as in a log, a new
-    one comes every ten seconds if something was done. It is for `with`, at whose end the last line stays.
+    On a terminal the line is written over itself and is never wider: numbers that do not fit are left out. Elsewhere,
+    as in a log, a new one comes every ten seconds if something was done. It is for `with`, and its end stays.
 
     Args:
         total: how many there are.
@@ -27,7 +27,7 @@ class Progress:
         self._begun = self._shown = time.monotonic()
         self._first: tuple[float, int] | None = None  # when the first was done, which may take longer than others
         self._terminal = sys.stderr.isatty()
-        self._told = -1
+        self._told = before  # nothing is said before something is done
 
     def __enter__(self) -> Self:
         return self
@@ -65,18 +65,21 @@ class Progress:
         return (now - self._begun) / new if new else None
 
     def _show(self, each: float | None) -> None:
-        text = f"{self._stage}: " if self._stage else ""
-        text += f"{self._done:,} of {self._total:,} {self._noun}s"
+        parts = [f"{self._stage}: " * bool(self._stage) + f"{self._done:,} of {self._total:,} {self._noun}s"]
         if each is not None:
             left = self._total - self._done
-            text += f", {duration(each * left)} left" if left else f" in {duration(time.monotonic() - self._begun)}"
-            text += f", {_short(each)} a {self._noun}"
-        text += "".join(f", {name} {_digits(value)}" for name, value in self._numbers.items())
+            parts.append(
+                f"{duration(each * left)} left" if left else f"{duration(time.monotonic() - self._begun)} in all"
+            )
+            parts.append(f"{_short(each)} a {self._noun}")
+        parts += [f"{name} {_digits(value)}" for name, value in self._numbers.items()]
         if self._terminal:
             width = _columns() - 1  # some terminals begin a new line behind the last column
-            print(f"\r{text[:width]:{width}}", end="", file=sys.stderr, flush=True)
+            while len(parts) > 1 and len(", ".join(parts)) > width:
+                parts.pop()
+            print(f"\r{', '.join(parts)[:width]:{width}}", end="", file=sys.stderr, flush=True)
         elif self._done != self._told:
-            print(text, file=sys.stderr, flush=True)
+            print(", ".join(parts), file=sys.stderr, flush=True)
         self._told = self._done
 
 

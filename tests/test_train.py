@@ -68,7 +68,8 @@ def test_training_leaves_weights_logs_and_pictures_and_shows_where_it_is(undistu
     for stage, steps in (("matching", 4), ("generation", 4), ("judge", 3)):
         lines = [json.loads(line) for line in (workdir / stage / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines] == list(range(1, steps + 1))
-        assert re.search(rf"^{stage}: {steps} of {steps} steps in .* a step, (loss|consistency) ", output, re.MULTILINE)
+        shown = rf"^{stage}: {steps} of {steps} steps, .* in all, .* a step, (loss|judge|consistency) "
+        assert re.search(shown, output, re.MULTILINE)
         kept = re.findall(rf"{stage}: kept step (\d+),", output)
         assert kept == ([] if stage == "generation" else [str(lines[-1]["best_step"])])  # generation leaves its last
         assert (workdir / "pictures" / f"{stage}.png").read_bytes().startswith(b"\x89PNG")

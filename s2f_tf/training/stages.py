@@ -31,7 +31,7 @@ MATCHING_TABLE = {
     "validation_face_to_voice_k10": "of 10",
     "best_step": "best",
 }
-GENERATION_LINE = {"consistency": "consistency", "validation_judge_voice_to_drawn_k10": "judge"}
+GENERATION_LINE = {"validation_judge_voice_to_drawn_k10": "judge", "consistency": "consistency"}
 GENERATION_TABLE = {
     "discriminator_loss": "D loss",
     "generator_loss": "G loss",
