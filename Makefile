@@ -1,18 +1,18 @@
-# Everything from a bare clone: Python 3.11 or 3.12, git and make are all it takes.
+# Everything from a bare clone: Python 3.11, 3.12 or 3.13, git and make are all it takes.
 #   make demo      trains on synthetic speakers and draws faces from voices that the model has never heard
-#   make test      style and tests in the default environment
+#   make test      style and tests in the default environment; what needs a tool that is not here is left out, and named
+#   make test-all  installs those tools, where there is apt, and runs the tests in both environments with none left out
 #   make latest    tests in the latest environment
 #   make arm64     where Debian's qemu-user-static is: lets tests and tflite.verify run models on the processor of phones
 #   make lint      style alone
 #   make clean     removes the environments and caches, and leaves runs/ alone
-
-PYTHON ?= python3.11
+# PYTHON=... takes that Python, in place of the first of python3.12, python3.11, python3.13 and python3 that will do.
 
 DEFAULT := .venv/.installed
 LATEST := .venv-latest/.installed
 PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: demo test latest arm64 lint clean
+.PHONY: demo test test-all latest arm64 lint clean
 
 demo: $(DEFAULT)
 	.venv/bin/python -m s2f_tf.train --workdir=runs/demo
@@ -22,6 +22,19 @@ demo: $(DEFAULT)
 
 test: lint
 	.venv/bin/python $(PYTEST)
+
+# By pytest's own variable, which the tests in both environments read.
+test-all: export PYTEST_ADDOPTS = --every-tool
+test-all: $(DEFAULT)
+	@packages=$$(.venv/bin/python tests/tools.py); if [ "$$packages" ]; then \
+		echo "Installing $$packages"; \
+		sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
+		$$sudo apt-get update --quiet=2; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$packages >/dev/null; \
+	fi
+	$(MAKE) arm64
+	$(MAKE) test
+	$(MAKE) latest
 
 latest: $(LATEST)
 	.venv-latest/bin/python $(PYTEST)
@@ -38,17 +51,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEFAULT): requirements/default.txt
-	$(install)
+	@PYTHON="$(PYTHON)" requirements/install.sh $(@D) default
 
 $(LATEST): requirements/latest.txt
-	$(install)
-
-# The stamp is touched last, so an interrupted installation is taken up again.
-define install
-@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
-	{ echo "error: '$(PYTHON)' is not Python 3.11 or 3.12: name one, as in make PYTHON=python3.12" >&2; exit 1; }
-@echo "Installing $< into $(@D): about 2.5 GB on disk, some minutes the first time"
-@$(PYTHON) -m venv $(@D)
-@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --requirement $<
-@touch $@
-endef
+	@PYTHON="$(PYTHON)" requirements/install.sh $(@D) latest

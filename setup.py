@@ -27,7 +27,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.11,<3.13",
+    python_requires=">=3.11,<3.14",
     packages=[*find_packages(include=["s2f_tf", "s2f_tf.*"]), *(f"s2f_tf.{folder}" for folder in _INSIDE)],
     package_dir={f"s2f_tf.{folder}": folder for folder in _INSIDE},
     package_data={"s2f_tf": ["model_card.md", "pretrained/**"], "s2f_tf.serving": ["page/**", "deploy/**"]},
@@ -44,8 +44,12 @@ setup(
         "matplotlib>=3.8",
     ],
     extras_require={
-        # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones.
-        "io": ["tensorflow-io>=0.37.1,<0.38", "tensorflow<2.18"],
+        # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones. Python 3.13 has
+        # neither, and there this installs nothing.
+        "io": [
+            "tensorflow-io>=0.37.1,<0.38; python_version < '3.13'",
+            "tensorflow<2.18; python_version < '3.13'",
+        ],
         "pipelines": [
             "apache-beam>=2.70,<3",
             "mtcnn>=1.0,<2",
@@ -99,6 +103,7 @@ setup(
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Multimedia :: Sound/Audio :: Speech",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],

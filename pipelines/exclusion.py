@@ -24,9 +24,9 @@ from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
+from s2f_tf.progress import Progress
 
 from . import holdings, results
-from .progress import Progress
 
 _FILE = "@"
 _PURPOSE = b"s2f_tf excluded speaker\0"  # so that it is no hash of the name that anything else makes
@@ -142,28 +142,27 @@ class _Found:
 
 def _scan(folder: str, description: Mapping[str, Any], gone: frozenset[str], asked: frozenset[str]) -> _Found:
     found = _Found(collections.Counter(), 0, [], {"clips": {}, "speakers": {}, "seconds": {}})
-    progress = Progress(sum(description["clips"].values()), "clips")
-    for split in clip.SPLITS:
-        count, seconds, speakers = 0, 0.0, set()
-        for path in clip.shards(folder, split):
-            before = found.clips.total() + found.damaged
-            for _, one in holdings.clips(path):
-                progress.add()
-                if one is None:
-                    found.damaged += 1
-                elif (hashed := digest(one.speaker)) in gone:
-                    found.clips[one.speaker if one.speaker in asked else None] += 1
-                else:
-                    count += 1
-                    seconds += len(one.waveform) / SAMPLE_RATE
-                    speakers.add(hashed[:16])
-            found.damaged += holdings.ends_broken(path)
-            if found.clips.total() + found.damaged > before:
-                found.touched.append(path)
-        found.kept["clips"][split] = count
-        found.kept["speakers"][split] = len(speakers)
-        found.kept["seconds"][split] = round(seconds, 1)
-    progress.close()
+    with Progress(sum(description["clips"].values()), "clip") as progress:
+        for split in clip.SPLITS:
+            count, seconds, speakers = 0, 0.0, set()
+            for path in clip.shards(folder, split):
+                before = found.clips.total() + found.damaged
+                for _, one in holdings.clips(path):
+                    progress.add()
+                    if one is None:
+                        found.damaged += 1
+                    elif (hashed := digest(one.speaker)) in gone:
+                        found.clips[one.speaker if one.speaker in asked else None] += 1
+                    else:
+                        count += 1
+                        seconds += len(one.waveform) / SAMPLE_RATE
+                        speakers.add(hashed[:16])
+                found.damaged += holdings.ends_broken(path)
+                if found.clips.total() + found.damaged > before:
+                    found.touched.append(path)
+            found.kept["clips"][split] = count
+            found.kept["speakers"][split] = len(speakers)
+            found.kept["seconds"][split] = round(seconds, 1)
     return found
 
 

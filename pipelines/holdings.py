@@ -15,8 +15,7 @@ from PIL import Image
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
 from s2f_tf.data.clip import Clip
-
-from .progress import Progress
+from s2f_tf.progress import Progress
 
 _FRAME = 16  # bytes that a TFRecord adds to its data
 _NAMED = 5  # damaged records are told by name, and the others are counted
@@ -112,25 +111,24 @@ def look(folder: str, sample: int, seed: int) -> Holdings:
     )
     draw, seen = random.Random(seed), 0
     paths = {split: clip.shards(folder, split) for split in clip.SPLITS}
-    progress = Progress(sum(description["clips"].values()), "clips")
-    for split in clip.SPLITS:
-        records = 0
-        for path in paths[split]:
-            for name, one in clips(path):
-                records += 1
-                progress.add()
-                if one is None:
-                    found.damaged += 1
-                    found.damaged_names += [name] * (len(found.damaged_names) < _NAMED)
-                    continue
-                _count(found, split, one)
-                seen += 1  # the rest is Vitter's reservoir: each clip seen so far is in it with the same chance
-                if len(found.sample) < sample:
-                    found.sample.append(one)
-                elif (place := draw.randrange(seen)) < sample:
-                    found.sample[place] = one
-        found.lost[split] = max(0, description["clips"].get(split, 0) - records)
-    progress.close()
+    with Progress(sum(description["clips"].values()), "clip") as progress:
+        for split in clip.SPLITS:
+            records = 0
+            for path in paths[split]:
+                for name, one in clips(path):
+                    records += 1
+                    progress.add()
+                    if one is None:
+                        found.damaged += 1
+                        found.damaged_names += [name] * (len(found.damaged_names) < _NAMED)
+                        continue
+                    _count(found, split, one)
+                    seen += 1  # the rest is Vitter's reservoir: each clip seen so far is in it with the same chance
+                    if len(found.sample) < sample:
+                        found.sample.append(one)
+                    elif (place := draw.randrange(seen)) < sample:
+                        found.sample[place] = one
+            found.lost[split] = max(0, description["clips"].get(split, 0) - records)
     draw.shuffle(found.sample)
     return found
 

@@ -29,12 +29,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
+from s2f_tf.progress import Progress
 
 from . import exclusion, pairs, reasons, results, shards, sources, splits
 from .extract import Settings, extract
-from .progress import Progress, Tally, processes, tallied
 from .reasons import Drop, Reason
 from .sources import Item
+from .tally import Tally, processes, tallied
 
 _MOST_TRIES = 5
 _LOOKED = 0.5  # seconds between two looks at how far the job is
@@ -296,21 +297,45 @@ def _run(job: Job, options: PipelineOptions, count: int) -> None:
             failures.append(WorkerLostError(f"a worker was lost: the same command goes on ({arguments.exc_value})"))
             ended.set()
 
-    progress = Progress(count, sources.NOUNS.get(job.source, "videos"))
+    beams_words = os.path.join(job.aside, "beam.log")
+
+    def look(progress: Progress) -> None:
+        done = tallied(os.path.join(job.aside, "progress"))
+        progress.update(done["videos"] + done["reused"], before=done["reused"])
+
     before, threading.excepthook = threading.excepthook, on_thread_error
     try:
-        threading.Thread(target=run, name="job", daemon=True).start()
-        while not ended.wait(_LOOKED):
-            progress.update(**tallied(os.path.join(job.aside, "progress")))
-        progress.update(**tallied(os.path.join(job.aside, "progress")))
+        noun = "speaker" if job.source == "pairs" else "video"
+        with _beam_writes_to(beams_words), Progress(count, noun) as progress:
+            threading.Thread(target=run, name="job", daemon=True).start()
+            while not ended.wait(_LOOKED):
+                look(progress)
+            look(progress)
         ended_well = not failures
     finally:
         threading.excepthook = before
-        progress.close()
         if not ended_well and runs_here(options):
             _end_workers(job)
     if failures:
-        raise _explained(failures[0])
+        raise _explained(failures[0], beams_words)
+
+
+@contextlib.contextmanager
+def _beam_writes_to(path: str) -> Iterator[None]:
+    """What Beam and the processes that it starts write to the standard error goes to a file; what we print does not."""
+    before, kept = sys.stderr, os.dup(2)
+    before.flush()
+    with open(path, "ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        with open(kept, "w", encoding=before.encoding, errors="backslashreplace", closefd=False) as ours:
+            if before is sys.__stderr__:
+                sys.stderr = ours
+            yield
+    finally:
+        sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _end_workers(job: Job) -> None:
@@ -321,13 +346,13 @@ def _end_workers(job: Job) -> None:
                 os.kill(process, signal.SIGKILL)
 
 
-def _explained(error: BaseException) -> BaseException:
+def _explained(error: BaseException, beams_words: str) -> BaseException:
     """What a runner raises, where it is about something that a person can put right, as such an error.
 
-    Runners tell what a worker raised as text, with its traceback and the step around it.
+    Runners tell what a worker raised as text, with its traceback and the step around it. The file has all of it.
     """
     if isinstance(error, JobError):
         return error
     told = f"{type(error).__name__}: {error}"
-    said = re.findall(r"(?:CorpusTooSmallError: |UserError: |(?=\[Errno ))(.+?)(?= \[while running|\n|$)", told)
-    return JobError(said[-1]) if said else error
+    said = re.findall(r"(?:UserError: |(?=\[Errno ))(.+?)(?= \[while running|\n|$)", told)
+    return JobError(f"{said[-1]} (what Beam said of it is in {beams_words})") if said else error

@@ -6,7 +6,7 @@
         videos/0a7/<place>-<name>.json       what they are and what was dropped; its presence says that both are whole
         videos/0a7/<place>-<name>.tries      a byte for each process that began it, and did not end it
         shards/<shard>.json           what a shard in <output> was made of
-        progress/                     see progress.py
+        progress/                     see tally.py
 
 Every file is written aside and renamed. A result is used again where the same software, settings and bytes would make
 it: its key says so. The names of the files put results in the order of the corpus: by speaker, then by video.

@@ -84,7 +84,8 @@ def summary(aside: str, source: str, part: str, low: float = 0.0, high: float = 
 def plan(aside: str, source: str, summaries: Iterable[dict[str, Any]], shard_bytes: int) -> list[Shard]:
     """The shards of a corpus, from the summaries of all its parts. `corpus(aside)` tells then what they hold together.
 
-    Raises `CorpusTooSmallError` where no split by speaker can be made.
+    Where no split by speaker can be made there are none, and `corpus` says why: what a worker raises comes with the
+    tracebacks of its runner.
     """
     summaries = sorted(summaries, key=lambda one: one["part"])
     dropped = Dropped()
@@ -92,10 +93,8 @@ def plan(aside: str, source: str, summaries: Iterable[dict[str, Any]], shard_byt
         dropped.merge(one["dropped"], one["examples"])
     count = sum(one["speakers"] for one in summaries)
     if count < splits.NEEDED:
-        raise CorpusTooSmallError(
-            f"the videos give clips of {count} speakers, and {splits.NEEDED} are needed: two to train, one each to "
-            f"validate and to test. Dropped: {reasons.listed(dropped.described())}"
-        )
+        _describe(aside, dropped.described() | {"too_few": count})
+        return []
     # Of so many speakers that some are not told, a split by hash leaves none without.
     shares = [splits.share(place) for one in summaries for place in one["places"]]
     ranges, split_by = splits.ranges(shares)
@@ -108,16 +107,23 @@ def plan(aside: str, source: str, summaries: Iterable[dict[str, Any]], shard_byt
         described["speakers"][split] = sum(one["speakers"] for one in parts)
         described["seconds"][split] = round(sum(one["seconds"] for one in parts), 1)
         shards += _cut(split, low, high, parts, described["clips"][split], shard_bytes)
-    described |= dropped.described() | {"shards": [shard.name for shard in shards]}
-    with written_aside(_corpus_path(aside), shared=True) as path, open(path, "w", encoding="utf-8") as file:
-        json.dump(described, file)
+    _describe(aside, described | dropped.described() | {"shards": [shard.name for shard in shards]})
     return shards
 
 
 def corpus(aside: str) -> dict[str, Any]:
-    """What all shards hold together, as the last `plan` found it, and their names as `shards`."""
+    """What all shards hold together, as the last `plan` found it, and their names as `shards`.
+
+    Raises `CorpusTooSmallError` where it could not split the speakers.
+    """
     with open(_corpus_path(aside), encoding="utf-8") as file:
-        return json.load(file)
+        found = json.load(file)
+    if "too_few" in found:
+        raise CorpusTooSmallError(
+            f"the input gives clips of {found['too_few']} speakers, and {splits.NEEDED} are needed: two to train, one "
+            f"each to validate and to test. Dropped: {reasons.listed(found)}"
+        )
+    return found
 
 
 def write(aside: str, source: str, output: str, shard: Shard) -> None:
@@ -205,6 +211,11 @@ def _copy(path: str, start: int, size: int, target: Any) -> None:
                 raise UserError(f"{path} is shorter than it was: remove it, and run the same command again")
             target.write(some)
             size -= len(some)
+
+
+def _describe(aside: str, described: dict[str, Any]) -> None:
+    with written_aside(_corpus_path(aside), shared=True) as path, open(path, "w", encoding="utf-8") as file:
+        json.dump(described, file)
 
 
 def _corpus_path(aside: str) -> str:

@@ -26,7 +26,6 @@ from typing import Any
 from s2f_tf.errors import UserError
 
 SOURCES = ("folder", "avspeech", "voxceleb", "pairs")
-NOUNS = {"pairs": "speakers"}  # what is counted of a source, if not videos
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv", ".ts", ".mts", ".3gp", ".wmv")
 SOUNDS = (".m4a", ".wav")
 STILLS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp")

@@ -37,7 +37,7 @@ class Signatures:
 
         @tf.function(autograph=False, input_signature=[strings, tf.TensorSpec([None], tf.int64, name="seed")])
         def serving_default(wav_bytes: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-            # One at a time, so that a face does not depend in its last bit on what it is batched with.
+            # One at a time, so that a face depends as little as can be on what it is batched with: see docs/serving.md.
             signature = {"png_bytes": tf.TensorSpec([], tf.string), "embedding": tf.TensorSpec([size], tf.float32)}
             return _one_by_one(lambda pair: self._hear_and_draw(*pair), (wav_bytes, seed), signature)
 

@@ -16,7 +16,10 @@ import pytest
 import requests
 import videos
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from PIL import Image
+from same import assert_same_picture
 from skimage import data
 
 from benchmarks.server_process import ServerProcess
@@ -43,6 +46,7 @@ for line in sys.stdin:
         sys.exit()
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+EXTRAS = {"io", "pipelines", "serving", "tflite", "onnx", "dev"}
 EXACT = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)")
 
 
@@ -86,7 +90,7 @@ def exact_versions(environment):
     lines = (ROOT / "requirements" / f"{environment}.txt").read_text().splitlines()
     matches = [EXACT.fullmatch(line) for line in lines if line and not line.startswith("#")]
     assert all(matches), "requirements hold exact versions alone"
-    return {match["name"]: match["version"] for match in matches}
+    return {canonicalize_name(match["name"]): match["version"] for match in matches}
 
 
 def test_the_wheel_holds_all_that_people_run_and_nothing_else(wheel):
@@ -104,15 +108,26 @@ def test_what_has_another_name_in_the_wheel_is_never_imported_by_name():
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
-@pytest.mark.parametrize("environment", ["default", "latest"])
-def test_ranges_contain_the_exact_versions(wheel, environment):
+@pytest.mark.parametrize(
+    "environment, python, extras",
+    [
+        ("default", "3.11", EXTRAS),
+        ("default", "3.12", EXTRAS),
+        ("latest", "3.11", EXTRAS - {"io"}),
+        ("latest", "3.13", EXTRAS),
+    ],
+)
+def test_ranges_contain_the_exact_versions(wheel, environment, python, extras):
     exact = exact_versions(environment)
-    asked = [Requirement(line) for line in metadata(wheel).get_all("Requires-Dist")]
-    extras = {"dev", "io"} if environment == "default" else {"dev"}
-    for requirement in asked:
-        wanted = not requirement.marker or any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
-        if wanted:
-            assert requirement.specifier.contains(exact[requirement.name]), (requirement, exact[requirement.name])
+    told = metadata(wheel)
+    assert SpecifierSet(told["Requires-Python"]).contains(python)
+    assert f"Programming Language :: Python :: {python}" in told.get_all("Classifier")
+    assert set(told.get_all("Provides-Extra")) == EXTRAS
+    for requirement in map(Requirement, told.get_all("Requires-Dist")):
+        places = [{"extra": extra, "python_version": python} for extra in extras]
+        if not requirement.marker or any(map(requirement.marker.evaluate, places)):
+            version = exact[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), (requirement, version)
 
 
 def test_no_file_names_a_folder_of_a_machine():
@@ -189,7 +204,7 @@ def _work(here):
     assert here.run("s2f-export") == "models/s2f/1\n"
     here.run("s2f-publish", f"--workdir={ROOT}/s2f_tf/pretrained/demo", "--output=mine", "--command=none")
     _serve(here)
-    np.testing.assert_array_equal(*(np.asarray(Image.open(here.folder / name)) for name in ("served.png", "faces.png")))
+    assert_same_picture(*(np.asarray(Image.open(here.folder / name)) for name in ("served.png", "faces.png")))
 
     for person in range(5):
         words = [(0.0, videos.voice(person, videos.SECONDS))]

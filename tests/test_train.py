@@ -69,10 +69,13 @@ def test_training_leaves_weights_logs_and_pictures_and_shows_where_it_is(undistu
     for stage, steps in (("matching", 4), ("generation", 4), ("judge", 3)):
         lines = [json.loads(line) for line in (workdir / stage / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines] == list(range(1, steps + 1))
-        assert re.search(rf"{stage}: {steps} steps", output)
+        shown = rf"^{stage}: {steps} of {steps} steps, .* in all, .* a step, (loss|judge|consistency) "
+        assert re.search(shown, output, re.MULTILINE)
         kept = re.findall(rf"{stage}: kept step (\d+),", output)
         assert kept == ([] if stage == "generation" else [str(lines[-1]["best_step"])])  # generation leaves its last
         assert (workdir / "pictures" / f"{stage}.png").read_bytes().startswith(b"\x89PNG")
+    heads = re.findall(r"^ +step +([DG]? ?loss)", output, re.MULTILINE)
+    assert heads == ["loss", "loss", "D loss"]
     assert "validation_judge_voice_to_drawn_k2" in (workdir / "generation" / "log.jsonl").read_text()
     assert len(list((workdir / "weights").glob("*.weights.h5"))) == 5
     assert (workdir / "pictures" / "held_out.png").read_bytes().startswith(b"\x89PNG")

@@ -13,8 +13,6 @@ import dataclasses
 import io
 import multiprocessing
 import os
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +24,7 @@ from s2f_tf.data import clip as clips
 from s2f_tf.data.clip import Clip, CorpusError
 from s2f_tf.data.synthetic_face import draw
 from s2f_tf.data.synthetic_voice import speak
+from s2f_tf.progress import Progress
 
 _SHARDS = {"train": 8, "validation": 1, "test": 1}
 _CLIPS_PER_WORKER = 150  # fewer are made sooner than another process starts
@@ -192,11 +191,11 @@ class _Shard:
 
 def _write_shards(shards: Sequence[_Shard], total: int, workers: int) -> None:
     """Writes every shard, in this process or in several, and shows how far it is."""
-    progress = _Progress(total)
-    if workers == 1:
-        for shard in shards:
-            _write_shard(shard, progress.add)
-    else:
+    with Progress(total, "clip", stage="synthetic speakers") as progress:
+        if workers == 1:
+            for shard in shards:
+                _write_shard(shard, progress.add)
+            return
         # Not forked: TensorFlow's threads, which the parent may have started, do not survive a fork.
         context = multiprocessing.get_context("spawn")
         done = context.Value("l", 0)
@@ -207,11 +206,10 @@ def _write_shards(shards: Sequence[_Shard], total: int, workers: int) -> None:
                     finished, waiting = concurrent.futures.wait(waiting, 0.5, concurrent.futures.FIRST_EXCEPTION)
                     for future in finished:
                         future.result()
-                    progress.show(done.value)
+                    progress.update(done.value)
             except BaseException:  # an interrupt too: shards that are not begun need not be waited for
                 pool.shutdown(cancel_futures=True)
                 raise
-    progress.end()
 
 
 def _write_shard(shard: _Shard, tick: Any) -> None:
@@ -234,36 +232,6 @@ def _write_shard_in_worker(shard: _Shard) -> None:
             _clips_done.value += 1
 
     _write_shard(shard, tick)
-
-
-class _Progress:
-    """One line on the standard error: how many clips are made, how fast, and how long it will take.
-
-    On a terminal the line is written over itself; in a log a new one comes every ten seconds.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self.start = total, 0, time.monotonic()
-        self.terminal = sys.stderr.isatty()
-        self.shown = self.start
-
-    def add(self) -> None:
-        self.show(self.done + 1)
-
-    def show(self, done: int) -> None:
-        self.done, now = done, time.monotonic()
-        if done and now - self.shown > (0.5 if self.terminal else 10.0):
-            self.shown, rate = now, done / (now - self.start)
-            self._print(f"{done} of {self.total} clips, {rate:.0f} a second, {(self.total - done) / rate:.0f} s left")
-
-    def end(self) -> None:
-        self._print(f"{self.total} clips in {time.monotonic() - self.start:.0f} s")
-        if self.terminal:
-            print(file=sys.stderr)
-
-    def _print(self, text: str) -> None:
-        start, end = ("\r", "") if self.terminal else ("", "\n")
-        print(f"{start}{'synthetic speakers: ' + text:<79}", end=end, file=sys.stderr, flush=True)
 
 
 def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: str) -> None:

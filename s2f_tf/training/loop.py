@@ -1,7 +1,7 @@
 """The training loop: one small loop for one device, many, and many workers.
 
-It is ours, since Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`. Keras gives the models, optimizers
-and the progress bar; TensorFlow the distribution, the checkpoints and the summaries.
+It is ours, since Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`. Keras gives the models and the
+optimizers; TensorFlow the distribution, the checkpoints and the summaries.
 """
 
 import json
@@ -9,9 +9,8 @@ import math
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from types import FrameType
+import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -22,6 +21,7 @@ from s2f_tf.aside import written_aside
 from s2f_tf.config import Config, ConfigError
 from s2f_tf.data import reader
 from s2f_tf.errors import UserError
+from s2f_tf.progress import Progress
 
 
 class TrainingError(UserError):
@@ -56,8 +56,9 @@ class Loop:
 
     What is kept in `folder`: `checkpoint-*` (the trainer's whole state, the step and the place in the corpus),
     `log.jsonl` (a line each `loop.log_every` steps: means of what `train_step` returned since the line before) and
-    `tensorboard/`. A step depends on nothing but the state and the step's number, so a run that was interrupted in any
-    way and started again ends with the weights of one that was not.
+    `tensorboard/`. A line on the standard error shows how far the stage is. A step depends on nothing but the state and
+    the step's number, so a run that was interrupted in any way and started again ends with the weights of one that was
+    not.
 
     With `best_by` what the stage leaves is not what it ends with but what did best on the validation split: it is part
     of the checkpoint, and the log says which step it is of.
@@ -76,6 +77,8 @@ class Loop:
         validate: called with the values of `trainer.result()` each `loop.validate_every` steps and at the end, by the
             chief alone; returns scalars for the log.
         best_by: which of those scalars is highest for the best weights; None leaves the last.
+        line: what of the log stands in the line of progress, each under a short name.
+        table: what of the log is printed at each look at the validation split, each under the head of its column.
     """
 
     def __init__(
@@ -91,6 +94,8 @@ class Loop:
         picture: Callable[[int], np.ndarray] | None = None,
         validate: Callable[[list[np.ndarray]], dict[str, float]] | None = None,
         best_by: str | None = None,
+        line: Mapping[str, str] = types.MappingProxyType({}),
+        table: Mapping[str, str] = types.MappingProxyType({}),
     ) -> None:
         if batch_size % strategy.num_replicas_in_sync:
             raise ConfigError(
@@ -100,6 +105,7 @@ class Loop:
         self.strategy, self.trainer, self.corpus, self.config = strategy, trainer, corpus, config
         self.batch_size, self.steps, self.folder, self.picture = batch_size, steps, folder, picture
         self.validate, self.best_by = validate, best_by
+        self.line, self.table = line, table
         self.worker, self.workers = place(strategy)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.position = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -134,19 +140,19 @@ class Loop:
         self._forget_after(start)
         handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._run(start)
+            with Progress(self.steps, "step", stage=self.trainer.name, before=start) as progress:
+                self._run(start, progress)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return self._result()
 
-    def _run(self, start: int) -> None:
+    def _run(self, start: int, progress: Progress) -> None:
         train_step = tf.function(
             lambda batch: self.strategy.run(self.trainer.train_step, args=(batch,)), autograph=False
         )
         every = self.config.loop
-        interval = 0.5 if sys.stdout.isatty() else 10.0
-        bar = keras.utils.Progbar(self.steps - start, interval=interval, stateless_metrics=())
+        table = Table(self.table)
         damage = reader.DamageCount(
             self.corpus, "train", self.config.seed, int(self.position), worker=self.worker, workers=self.workers
         )
@@ -166,14 +172,18 @@ class Loop:
                 means = self._means(since_line, step)
                 since_line = []
                 measured = self._validate(step) if validate else {}
-                bar.update(step - start, list((means | measured).items()), finalize=last)
+                told = means | measured
+                progress.update(step, {short: told[name] for name, short in self.line.items() if name in told})
+                if validate:
+                    progress.print(table.row(step, told))
                 if writer:
-                    self._log(writer, step, means | measured | {"damaged_records": damage.count})
+                    self._log(writer, step, told | {"damaged_records": damage.count})
             if writer and self.picture and (last or step % every.picture_every == 0):
                 with writer.as_default(step):
                     tf.summary.image("faces", self.picture(step)[None])
             if save:
                 self._save(step, positions)
+            progress.update(step)
             if stop and not last:
                 raise Interrupted(f"stopped at step {step} of {self.steps}: the same command goes on from there")
 
@@ -278,7 +288,26 @@ class Loop:
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: types.FrameType | None) -> None:
         if self.signalled:
             raise KeyboardInterrupt
         self.signalled = True
+
+
+class Table:
+    """Rows under heads, as they come: what is there at the first row gets a column."""
+
+    def __init__(self, heads: Mapping[str, str]) -> None:
+        self._heads = heads
+        self._columns: dict[str, str] = {}
+
+    def row(self, step: int, values: Mapping[str, float]) -> str:
+        """What of one step has a column; the first time, below the heads."""
+        lines = []
+        if not self._columns:
+            self._columns = {name: head for name, head in self._heads.items() if name in values}
+            lines.append(["step", *self._columns.values()])
+        cells = [values[name] for name in self._columns]
+        lines.append([f"{step:,}", *(f"{cell:,}" if isinstance(cell, int) else f"{cell:.3f}" for cell in cells)])
+        widths = [7, *(max(len(head), 6) for head in self._columns.values())]
+        return "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)

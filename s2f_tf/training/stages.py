@@ -20,6 +20,27 @@ from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 
 JUDGE_SEED_OFFSET = 1_000_003
+# What of the log is shown while a stage runs, by the short names there: docs/training.md says what each is.
+MATCHING_LINE = {"loss": "loss", "validation_k2": "2-way"}
+MATCHING_TABLE = {
+    "loss": "loss",
+    "validation_loss": "held out",
+    "validation_voice_to_face_k2": "1 of 2 faces",
+    "validation_voice_to_face_k10": "of 10",
+    "validation_face_to_voice_k2": "1 of 2 voices",
+    "validation_face_to_voice_k10": "of 10",
+    "best_step": "best",
+}
+GENERATION_LINE = {"validation_judge_voice_to_drawn_k10": "judge", "consistency": "consistency"}
+GENERATION_TABLE = {
+    "discriminator_loss": "D loss",
+    "generator_loss": "G loss",
+    "validation_frechet": "Fréchet",
+    "validation_voice_to_drawn_k2": "F: 1 of 2",
+    "validation_voice_to_drawn_k10": "of 10",
+    "validation_judge_voice_to_drawn_k2": "judge: 1 of 2",
+    "validation_judge_voice_to_drawn_k10": "of 10",
+}
 ENCODERS = ("speech_encoder", "face_encoder", "judge_speech_encoder", "judge_face_encoder")
 
 
@@ -119,6 +140,8 @@ def train_generation(
         folder=os.path.join(workdir, "generation"),
         picture=picture if clips else None,
         validate=validation.GenerationValidation(config, clips, workdir, judged=judged) if clips else None,
+        line=GENERATION_LINE,
+        table=GENERATION_TABLE,
     ).run()
     if loop.place(strategy)[0] == 0:
         generator.set_weights(values)
@@ -173,6 +196,8 @@ def _match(
         folder=os.path.join(workdir, stage),
         validate=validation.MatchingValidation(config, clips) if clips else None,
         best_by="k2" if clips else None,
+        line=MATCHING_LINE,
+        table=MATCHING_TABLE,
     ).run()
     if loop.place(strategy)[0] == 0:
         for name in ("speech_encoder", "face_encoder"):  # in the order of `MatchingTrainer.result`

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import tensorflow as tf
 import videos
 from PIL import Image
 
-from pipelines import exclusion, job, progress, results
+from pipelines import exclusion, job, results, shards, tally
 from pipelines.reasons import Drop, Reason
 from s2f_tf import config, face_detection
 from s2f_tf.config import SAMPLE_RATE
@@ -217,7 +218,7 @@ def wait_for(condition, has_ended=lambda: False):
 
 
 def workers(output):
-    return progress.processes(str(output / ".unfinished" / "progress"))
+    return tally.processes(str(output / ".unfinished" / "progress"))
 
 
 def is_alive(process):
@@ -271,6 +272,32 @@ def test_too_few_speakers_are_said_with_what_was_dropped(people, prepare, tmp_pa
     folder.mkdir()
     (folder / "a.mkv").symlink_to(people / "person1" / "1.mkv")
     (folder / "b.mkv").symlink_to(people / "mute.mkv")
-    with pytest.raises(job.JobError, match=r"clips of 1 speakers, and 4 are needed.*1 no sound \(such as b.mkv\)"):
+    message = r"clips of 1 speakers, and 4 are needed.*1 no sound \(such as b.mkv\)"
+    with pytest.raises(shards.CorpusTooSmallError, match=message):
         prepare("folder", folder, tmp_path / "clips")
     assert json.loads(next((tmp_path / "clips").glob(".unfinished/videos/*/*.json")).read_text())["key"]
+
+
+def test_a_mistake_is_told_in_three_lines_and_beams_words_are_in_a_file(people, tmp_path):
+    folder, output = tmp_path / "people", tmp_path / "clips"
+    folder.mkdir()
+    for person in range(4):
+        (video,) = (people / f"person{person}").glob(f"{person}.*")
+        (folder / video.name).symlink_to(video)
+    blocked = output / "train-00000-of-00001.tfrecord"
+    (blocked / "is a folder").mkdir(parents=True)
+    (output / ".unfinished").mkdir()
+    ended = commands.run("pipelines.prepare", *flags(folder, output), "--workers=1")
+    assert ended.returncode == 1 and len(ended.stderr.splitlines()) <= 3, ended.stderr
+    error = ended.stderr.splitlines()[-1]
+    assert error.startswith("error: [Errno ") and str(blocked) in error
+    log = output / ".unfinished" / "beam.log"
+    assert error.endswith(f"(what Beam said of it is in {log})")
+    assert "Traceback" in log.read_text()
+
+    shutil.rmtree(blocked)
+    for video in sorted(folder.iterdir())[1:]:
+        video.unlink()
+    ended = commands.run("pipelines.prepare", *flags(folder, output), "--workers=1")
+    assert ended.returncode == 1 and len(ended.stderr.splitlines()) <= 3, ended.stderr
+    assert "error: the input gives clips of 1 speakers, and 4 are needed" in ended.stderr

@@ -20,6 +20,7 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / "serving" / "deploy"
 
+TOOLS = ("unshare", "nsenter", "setpriv", "ip")
 NAMESPACES = ("unshare", "--mount", "--net", "--propagation=private")
 # $0 is a folder, which gets the root of each stage; $PACKAGES is where those are that stand for pip's.
 MOUNTS = """
@@ -52,15 +53,17 @@ sys.stdout.write(base64.b64decode(answer["predictions"][0]["png_bytes"]["b64"])[
 
 
 def namespaces_and_overlays():
-    tools = ("unshare", "nsenter", "setpriv", "chroot", "ip")
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or not all(map(shutil.which, tools)):
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or not all(map(shutil.which, TOOLS)):
         return False
     environment = {**os.environ, "PACKAGES": sysconfig.get_path("purelib")}
     command = [*NAMESPACES, "sh", "-c", MOUNTS, "/mnt", "stage"]
     return subprocess.run(command, capture_output=True, env=environment).returncode == 0
 
 
-pytestmark = pytest.mark.skipif(not namespaces_and_overlays(), reason="no namespaces or no overlays can be made here")
+pytestmark = [
+    pytest.mark.tools(*TOOLS),
+    pytest.mark.skipif(not namespaces_and_overlays(), reason="no namespaces or no overlays can be made here"),
+]
 
 
 class Machine:

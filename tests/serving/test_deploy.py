@@ -24,7 +24,7 @@ DEPLOY = ROOT / "serving" / "deploy"
 TOOLS = pathlib.Path(sys.executable).parent
 SERVING = re.compile(r"tensorflow/serving:(\d+\.\d+)\.\d+")
 
-promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+promtool = pytest.mark.tools("promtool")
 
 
 def run(*command, **options):
@@ -147,15 +147,6 @@ def test_tensorflow_serving_is_not_asked_to_batch_what_it_cannot(compose, kubern
     assert {request.model_spec.signature_name for request in scalars} == {"match"}
     for flags in (compose["serving"]["command"], container(kubernetes)["args"]):
         assert ("--enable_batching=true" in flags) == ("--enable_model_warmup=false" in flags)
-
-
-@pytest.mark.skipif(
-    not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0,
-    reason="docker has no compose plugin here",
-)
-def test_docker_compose_reads_it(compose):
-    read = json.loads(run("docker", "compose", "--file", DEPLOY / "compose.yaml", "config", "--format", "json"))
-    assert set(read["services"]) == set(compose)
 
 
 def test_the_image_is_well_made():

@@ -8,19 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from same import assert_same_picture
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 from skimage import data
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from serving.page_api import FOLDER
 
-from serving.page_api import FOLDER  # noqa: E402
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="chromium and chromedriver are not installed",
-)
+pytestmark = pytest.mark.tools("chromium", "chromedriver")
 EXAMPLES = pathlib.Path(FOLDER) / "examples"
 WAIT = 60
 
@@ -146,7 +143,7 @@ def test_other_faces_are_others_and_kept_ones_stay(page):
     other_voice = hear(page, 2)
     assert (other_voice[2] != after[2]).any()
     again = hear(page, 1)
-    np.testing.assert_array_equal(again[2], after[2])  # the same voice and the same z
+    assert_same_picture(again[2], after[2])  # the same voice and the same z
     keep[2].click()
 
 

@@ -34,9 +34,8 @@ MODEL = ASSETS / "s2f_float16.tflite"
 DESCRIPTION = json.loads((ASSETS / "s2f.json").read_text())
 CATALOG = tomllib.loads((ANDROID / "gradle" / "libs.versions.toml").read_text())
 
-has_java = pytest.mark.skipif(
-    not (shutil.which("java") and shutil.which("mvn")), reason="the app is compiled by a JDK and Maven"
-)
+# What `verify.sh` runs.
+needs_android = pytest.mark.tools("java", "javac", "jar", "keytool", "mvn", "aapt2", "zipalign", "apksigner")
 
 
 def recorded(waveform, rate):
@@ -91,7 +90,7 @@ def runners():
     return interpreter.get_signature_runner("embed_speech"), interpreter.get_signature_runner("generate")
 
 
-@has_java
+@needs_android
 @pytest.mark.parametrize("rate", [44_100, 48_000])
 def test_a_voice_goes_through_kotlin_and_python_to_the_same_embedding(verified, sound, tmp_path, rate):
     path, window = sound(rate), tmp_path / "window.f32"
@@ -107,7 +106,7 @@ def test_a_voice_goes_through_kotlin_and_python_to_the_same_embedding(verified, 
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.999
 
 
-@has_java
+@needs_android
 def test_the_screen_shows_the_faces_that_python_draws_from_the_same_voice_and_seeds(verified, sound):
     embed, generate = runners()
     embedding = embed(waveform=python_window(np.fromfile(sound(48_000), "<i2"), 48_000))["embedding"]
@@ -119,7 +118,7 @@ def test_the_screen_shows_the_faces_that_python_draws_from_the_same_voice_and_se
     assert expected.std(axis=0).mean() > 5  # which other seeds would not pass
 
 
-@has_java
+@needs_android
 def test_a_shared_face_says_that_it_is_synthetic(verified):
     with Image.open(verified / "shared.png") as image:
         image.load()
@@ -127,7 +126,7 @@ def test_a_shared_face_says_that_it_is_synthetic(verified):
         assert image.width == 480 < image.height  # a line of text is below the face
 
 
-@has_java
+@needs_android
 def test_the_package_asks_for_the_microphone_alone_and_holds_the_model_as_it_is(verified):
     apk = verified / "s2f.apk"
     listing = subprocess.run(["aapt2", "dump", "badging", apk], check=True, capture_output=True, text=True).stdout
@@ -141,7 +140,7 @@ def test_the_package_asks_for_the_microphone_alone_and_holds_the_model_as_it_is(
         assert {"classes.dex", "AndroidManifest.xml", "resources.arsc"} <= set(package.namelist())
 
 
-@has_java
+@needs_android
 @pytest.mark.parametrize(
     "file, code, missing",
     [

@@ -3,15 +3,22 @@ import os
 
 import numpy as np
 import pytest
+import tools
 
 from s2f_tf.errors import UserError
 from tflite import arm64, conversion, description
 from tflite.runtimes import LiteRT
 
-needs_emulator = pytest.mark.skipif(arm64.environment() is None, reason="python -m tflite.arm64 was not run")
+
+@pytest.fixture
+def emulator(request):
+    """The processor of phones."""
+    if arm64.environment() is None:
+        tools.lack(request.node, "the arm64 environment", "make arm64 sets it up")
 
 
-@needs_emulator
+@pytest.mark.tools("qemu-aarch64-static")
+@pytest.mark.usefixtures("emulator")
 @pytest.mark.parametrize("variant", conversion.VARIANTS)
 def test_the_processor_of_phones_hears_and_draws_the_same(tiny, tiny_models, variant):
     path = os.path.join(tiny_models, description.file_name(variant))
@@ -28,7 +35,8 @@ def test_the_processor_of_phones_hears_and_draws_the_same(tiny, tiny_models, var
     assert np.abs(face.astype(float) - expected).max() <= 1
 
 
-@needs_emulator
+@pytest.mark.tools("qemu-aarch64-static")
+@pytest.mark.usefixtures("emulator")
 def test_a_model_that_cannot_be_read_ends_with_a_message(tmp_path):
     path = tmp_path / "s2f_float32.tflite"
     path.write_bytes(b"no model")
