@@ -8,7 +8,7 @@ count.
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import av
 import numpy as np
@@ -117,13 +117,23 @@ def conditions() -> list[Condition]:
         Condition("reverberation", s, f"a room that fades in {s:g} s", two, reverberation(s), _FEW)
         for s in REVERBERATION_SECONDS
     ]
-    for filling, level in PAUSES.items():
-        every += [
-            Condition(f"{filling}_{p}", s, f"{s:g} s of {filling} {p} the voice", two, pause(s, p, level), _FEW)
-            for p in PLACES
-            for s in PAUSE_SECONDS
-        ]
-    return every
+    return every + pauses("silence", PLACES, PAUSE_SECONDS) + pauses("hiss", PLACES[:1], PAUSE_SECONDS)
+
+
+def pauses(filling: str, places: Sequence[str], every_seconds: Sequence[float]) -> list[Condition]:
+    """Pauses of a filling of `PAUSES`, at some of `PLACES`, each so many seconds long."""
+    return [
+        Condition(
+            kind=f"{filling}_{place}",
+            amount=seconds,
+            words=f"{seconds:g} s of {filling} {place} the voice",
+            seconds=_SPOILT_SECONDS,
+            spoil=pause(seconds, place, PAUSES[filling]),
+            clips=_FEW,
+        )
+        for place in places
+        for seconds in every_seconds
+    ]
 
 
 def measure(
@@ -308,8 +318,10 @@ def _encode(waveform: np.ndarray, codec: Codec) -> io.BytesIO:
 
 def _decode(file: io.BytesIO) -> np.ndarray:
     """The waveform in a file, float32 [S]."""
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    whole, resampler = av.AudioFifo(), av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     with av.open(file) as container:
-        frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
-    frames += resampler.resample(None)
+        for frame in container.decode(audio=0):
+            frame.pts = None  # else it must fit to the end of the last one to the tick
+            whole.write(frame)
+    frames = [*resampler.resample(whole.read()), *resampler.resample(None)]
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])

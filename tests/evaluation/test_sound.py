@@ -106,7 +106,8 @@ def test_a_room_sounds_on_for_as_long_as_it_says(seconds):
 @pytest.mark.parametrize("seconds", sound.PAUSE_SECONDS)
 @pytest.mark.parametrize("place, at", [("before", 0), ("within", RATE), ("after", 2 * RATE)])
 def test_a_pause_is_where_and_as_long_and_as_loud_as_it_says(voices, filling, level, seconds, place, at):
-    heard = spoil(voices, f"{filling}_{place}", seconds)
+    (condition,) = sound.pauses(filling, [place], [seconds])
+    heard = condition.spoil(voices, np.random.default_rng(0))
     end = at + round(seconds * RATE)
     assert np.std(heard[:, at:end]) == pytest.approx(level, rel=0.01)
     np.testing.assert_array_equal(np.delete(heard, np.s_[at:end], axis=1), voices)
