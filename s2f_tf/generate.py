@@ -16,6 +16,7 @@ _OUT = flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
 _FACES = flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
 _SEED = flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
 _SEPARATE = flags.DEFINE_boolean("separate", False, "write <out>-1.png, <out>-2.png, ... instead of one grid")
+_ANY_SOUND = flags.DEFINE_boolean("any_sound", False, "draw from a sound without a voice as well: hum, noise or music")
 _WORKDIR = flags.DEFINE_string("workdir", None, "trained run; by default the weights in the package")
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     stem, extension = os.path.splitext(_OUT.value)
     if extension.lower() != ".png":
         raise UserError(f"--out={_OUT.value} must end in .png")
-    faces = s2f_tf.load(_WORKDIR.value).draw(_VOICE.value, _FACES.value, _SEED.value)
+    faces = s2f_tf.load(_WORKDIR.value).draw(_VOICE.value, _FACES.value, _SEED.value, _ANY_SOUND.value)
     if _SEPARATE.value:
         files = {f"{stem}-{i}{extension}": face for i, face in enumerate(faces, 1)}
     else:

@@ -1,12 +1,25 @@
-"""z from a seed: the same on every runtime, to the bit."""
+"""What a face is drawn from: c of a voice in pieces, and z from a seed, the same on every runtime, to the bit."""
 
 import functools
 import statistics
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
 _LEVELS = 4096
+
+
+def mean_embedding(pieces: Iterable[tuple[np.ndarray, float]]) -> np.ndarray:
+    """The embedding of a voice, float32 [E], of unit length, from those of its pieces, float32 [E] each, and weights.
+
+    See `audio.encode_voice`. That of one piece is left as it is, to the bit.
+    """
+    embeddings, weights = zip(*pieces, strict=True)
+    if len(embeddings) == 1:
+        return embeddings[0]
+    mean = np.average(embeddings, axis=0, weights=weights)
+    return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 
 @functools.cache

@@ -3,10 +3,11 @@
 import abc
 import base64
 import dataclasses
+import itertools
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,14 @@ from s2f_tf import pictures
 from s2f_tf.data import audio
 from s2f_tf.data.png import encode_png
 from s2f_tf.errors import UserError
-from s2f_tf.latent import z_from_seed
+from s2f_tf.latent import mean_embedding, z_from_seed
 
 with command.extra("serving"):
     import grpc
     import requests
     from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
-_AT_A_TIME = 16  # faces, or pieces of a voice, in one request
+_AT_A_TIME = 16  # faces in one request
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0  # seconds before a retry
 
 
@@ -104,15 +105,15 @@ class Client(abc.ABC):
     def _signatures(self, seconds: float) -> dict[str, Any]:
         """The signatures of the model, as JSON has them."""
 
-    def draw(self, voice: bytes | Sequence[bytes], seeds: Sequence[int]) -> list[bytes]:
-        """A PNG for each seed, drawn from a voice: a WAV file of 0.5 to 30 s, or the pieces of a longer one."""
+    def draw(self, voice: bytes | Iterable[tuple[bytes, float]], seeds: Sequence[int]) -> list[bytes]:
+        """A PNG for each seed, drawn from a voice: a WAV file of 0.5 to 30 s, or the pieces of `audio.encode_voice`."""
         encoded: list[bytes] = []
         if isinstance(voice, bytes):
             for part in _parts(seeds):
                 inputs = {"wav_bytes": [voice] * len(part), "seed": np.array(part, np.int64)}
                 encoded += list(self.predict("serving_default", inputs)["png_bytes"])
             return encoded
-        embedding = self._mean_embedding(voice)
+        embedding = self.embed_speech(voice)
         z_shape = self._patiently(self._signatures)["generate_from_embedding"]["inputs"]["z"]["tensor_shape"]
         for part in _parts(seeds):
             z = z_from_seed(np.array(part, np.int64), int(z_shape["dim"][1]["size"])).numpy()
@@ -120,16 +121,11 @@ class Client(abc.ABC):
             encoded += [encode_png(face).numpy() for face in faces]
         return encoded
 
-    def embed_speech(self, voice: bytes | Sequence[bytes]) -> np.ndarray:
-        """The embedding, float32 [E], of unit length, of a voice: a WAV file, or the pieces of a longer one."""
+    def embed_speech(self, voice: bytes | Iterable[tuple[bytes, float]]) -> np.ndarray:
+        """The embedding, float32 [E], of unit length, of a voice: see `draw`. Its pieces are sent one after another."""
         if isinstance(voice, bytes):
             return self.predict("embed_speech", {"wav_bytes": [voice]})["embedding"][0]
-        embedding = self._mean_embedding(voice)
-        return embedding / np.linalg.norm(embedding)
-
-    def _mean_embedding(self, wavs: Sequence[bytes]) -> np.ndarray:
-        parts = [self.predict("embed_speech", {"wav_bytes": list(part)})["embedding"] for part in _parts(wavs)]
-        return np.concatenate(parts).mean(axis=0)
+        return mean_embedding((self.embed_speech(wav), weight) for wav, weight in voice)
 
     def embed_face(self, jpeg: bytes) -> np.ndarray:
         """A face's embedding, float32 [E], of unit length."""
@@ -301,6 +297,7 @@ def _define_flags() -> None:
     flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
     flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
     flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
+    flags.DEFINE_boolean("any_sound", False, "draw from a sound without a voice as well: hum, noise or music")
     flags.DEFINE_string("model_name", "s2f", "name of the model")
     flags.DEFINE_integer("model_version", None, "by default the latest that serves", lower_bound=0)
     flags.DEFINE_string("model_version_label", None, "instead of a version, as in 'canary'")
@@ -335,9 +332,11 @@ def main() -> None:
     values = flags.FLAGS
     if os.path.splitext(values.out)[1].lower() != ".png":
         raise UserError(f"--out={values.out} must end in .png")
-    pieces = audio.read_voice(values.voice)
+    pieces = audio.encode_voice(values.voice, values.any_sound)
+    first = list(itertools.islice(pieces, 2))
+    voice = first[0][0] if len(first) == 1 else itertools.chain(first, pieces)
     with _connect() as client:
-        encoded = client.draw(pieces[0] if len(pieces) == 1 else pieces, range(values.seed, values.seed + values.faces))
+        encoded = client.draw(voice, range(values.seed, values.seed + values.faces))
     faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in encoded])
     try:
         pictures.save_png(pictures.near_square(faces), values.out)

@@ -5,8 +5,10 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 from same import assert_same_picture
+from voices import speak
 
 from s2f_tf import config
+from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.models import trained
 
 
@@ -22,8 +24,7 @@ def workdir(tiny, tmp_path_factory):
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory):
     path = tmp_path_factory.mktemp("voice") / "x.flac"
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (44_100, 2))
-    soundfile.write(path, noise, 44_100)
+    soundfile.write(path, np.stack([speak(1, 2.0)] * 2, axis=1), SAMPLE_RATE)
     return path
 
 
@@ -62,6 +63,14 @@ def test_a_face_depends_on_its_seed_alone(workdir, voice, tmp_path):
     second = pixels(tmp_path / "a-2.png")
     generate(*flags, "--faces=1", "--seed=2")
     assert_same_picture(pixels(tmp_path / "a-1.png"), second)
+
+
+def test_what_holds_no_voice_is_refused_unless_any_sound_is_wanted(workdir, tmp_path):
+    soundfile.write(tmp_path / "hum.wav", np.sin(2 * np.pi * 50 * np.arange(SAMPLE_RATE) / SAMPLE_RATE), SAMPLE_RATE)
+    flags = [f"--workdir={workdir}", f"--voice={tmp_path / 'hum.wav'}", f"--out={tmp_path / 'a.png'}", "--faces=1"]
+    refused = generate(*flags)
+    assert refused.returncode == 1 and "hum.wav holds no voice" in refused.stderr
+    assert generate(*flags, "--any_sound").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@ import pytest
 import soundfile
 import tensorflow as tf
 from same import assert_same_picture
+from voices import speak
 
 import s2f_tf
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio
-from s2f_tf.data.audio import SilentError, TooShortError
+from s2f_tf.data.audio import NoVoiceError, SilentError, TooShortError
+from s2f_tf.data.voice import voiced_seconds
 from s2f_tf.model import PictureError
 from s2f_tf.models import trained
 from s2f_tf.saved_model import Signatures
@@ -20,10 +22,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def voice():
-    """A vowel-like hum, in steps of 16 bits."""
-    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    hum = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
-    return (np.rint(0.3 * hum / np.abs(hum).max() * 32768) / 32768).astype(np.float32)
+    """A voice, in steps of 16 bits."""
+    return np.rint(speak(1, 1.0) * 32768).astype(np.float32) / 32768
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,25 @@ def test_a_quiet_voice_is_heard_as_a_loud_one(model, voice, decibels, tmp_path):
     assert model.embed(voice) @ model.embed(tmp_path / "x.wav") > 0.999
 
 
-def test_a_long_voice_is_heard_whole(model, voice):
-    seconds = np.arange(45 * SAMPLE_RATE) / SAMPLE_RATE
-    other = 0.3 * np.sign(np.sin(2 * np.pi * 230 * seconds)).astype(np.float32)
-    long = np.concatenate([np.tile(voice, 45), other, np.zeros(60 * SAMPLE_RATE, np.float32)])  # pieces of 30 s
-    of_pieces = [model.embed(long[start * SAMPLE_RATE :][: 30 * SAMPLE_RATE]) for start in (0, 30, 60)]
-    mean = np.mean(of_pieces, axis=0)
+def test_a_long_voice_is_heard_whole(model, voice, tmp_path):
+    pause = np.zeros(60 * SAMPLE_RATE, np.float32)
+    pieces = [np.tile(voice, 30), np.tile(speak(2, 10.0), 3), pause, np.concatenate([voice, pause[: 29 * SAMPLE_RATE]])]
+    weights = [voiced_seconds(piece) for piece in pieces]
+    assert weights[0] > 10 * weights[3] > 0 == weights[2]
+    mean = sum(weight * model.embed(piece) for piece, weight in zip(pieces, weights, strict=True) if weight)
+    long = np.concatenate(pieces)
     np.testing.assert_allclose(model.embed(long), mean / np.linalg.norm(mean), atol=1e-6)
+    soundfile.write(tmp_path / "x.flac", np.repeat(long[:, None], 2, axis=1), SAMPLE_RATE)
+    np.testing.assert_allclose(model.embed(tmp_path / "x.flac"), model.embed(long), atol=1e-3)
     assert (model.draw(long, faces=1) != model.draw(voice, faces=1)).any()
+
+
+def test_what_holds_no_voice_is_refused_unless_any_sound_is_wanted(model, pictures):
+    hum = np.sin(2 * np.pi * 50 * np.arange(45 * SAMPLE_RATE) / SAMPLE_RATE)
+    for ask in (model.draw, model.embed, lambda sound, **options: model.match(sound, pictures, **options)):
+        with pytest.raises(NoVoiceError, match="the waveform holds no voice"):
+            ask(hum)
+        assert np.isfinite(ask(hum, any_sound=True)).all()
 
 
 def test_pictures_are_files_or_arrays(model, voice, pictures, tmp_path):

@@ -3,9 +3,11 @@
 import contextlib
 import functools
 import io
+import itertools
 import os
 import struct
 import warnings
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import av
@@ -15,10 +17,13 @@ import tensorflow as tf
 
 from s2f_tf.config import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE
 from s2f_tf.data.clip import CorpusError
+from s2f_tf.data.voice import voiced_seconds
 from s2f_tf.errors import UserError
 
 MIN_RATE, MAX_RATE = 8_000, 48_000  # Hz; what `resample` and an exported model accept
 SILENCE = 1e-4  # -80 dB relative to full scale: a sound that is nowhere louder is silent
+
+_PIECE = int(MAX_SECONDS * SAMPLE_RATE)  # samples of a long sound that are heard at once
 _LOUD = 0.25  # the least that the loudest sample of a voice is, before it is rounded to 16 bits
 _UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE  # format tags of WAV
@@ -44,11 +49,20 @@ class SilentError(SoundError):
     """A sound that is nowhere above -80 dBFS."""
 
 
+class NoVoiceError(SoundError):
+    """A sound in which nobody speaks, by the rule of `voice`."""
+
+
 class TooShortError(SoundError):
     """A sound that lasts less than `MIN_SECONDS`."""
 
 
 def read_sound(path: str) -> np.ndarray:
+    """The whole of a sound file, float32 [S], mono, 16 kHz: `read_pieces`, joined."""
+    return np.concatenate([*read_pieces(path)])
+
+
+def read_pieces(path: str) -> Iterator[np.ndarray]:
     """Reads any sound file that FFmpeg can: WAV, FLAC, MP3, Ogg, M4A, the sound track of a video...
 
     Channels are mixed by `channel_weights`. Samples are in [-1, 1], except those of a float WAV that is louder.
@@ -59,12 +73,14 @@ def read_sound(path: str) -> np.ndarray:
     Args:
         path: of the file.
 
-    Returns:
-        float32 [S], mono, 16 kHz.
+    Yields:
+        float32 [S], mono, 16 kHz: one up to `MAX_SECONDS`; of a longer sound, pieces of so much that follow each other,
+        but for the last two, which are alike and shorter. Memory does not grow with its length.
 
     Raises:
-        SoundError: where there is no such file, it holds no sound, it is cut short, or its samples are not finite.
-        SilentError: where it is nowhere above -80 dBFS.
+        SoundError: where there is no such file, it holds no sound, it is cut short, or its samples are not finite. What
+            is wrong further on is found when the pieces before it are out.
+        SilentError: at the end, where it is nowhere above -80 dBFS.
         TooShortError: where it is shorter than `MIN_SECONDS`.
     """
     if os.path.isdir(path):
@@ -74,13 +90,11 @@ def read_sound(path: str) -> np.ndarray:
             if not file.read(1):
                 raise SoundError(f"{path} is empty")
             _require_whole_wav(file, path)
-            waveform = _decode_file(file, path)
+            yield from _pieces(_decoded(file, path), path)
     except FileNotFoundError:
         raise SoundError(f"{path} does not exist") from None
     except (OSError, av.error.FFmpegError) as error:
         raise SoundError(f"{path} cannot be read as sound: {error.strerror}") from error
-    require_voice(waveform, path)
-    return waveform
 
 
 def channels_of(frame: av.AudioFrame) -> np.ndarray:
@@ -100,19 +114,6 @@ def channel_weights(channels: np.ndarray) -> np.ndarray:
     return np.full(count, 1 / count, np.float32)
 
 
-def require_voice(waveform: np.ndarray, name: str) -> None:
-    """Raises `SoundError`, naming `name`, unless a waveform, float [S], 16 kHz, can be a voice: see `read_sound`."""
-    if not len(waveform):
-        raise SoundError(f"{name} holds no sound")
-    if not np.isfinite(waveform).all():
-        raise SoundError(f"{name} has samples that are NaN or infinite")
-    if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
-        seconds = len(waveform) / SAMPLE_RATE
-        raise TooShortError(f"{name} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
-    if np.abs(waveform).max() < SILENCE:
-        raise SilentError(f"{name} is silent: it is nowhere louder than -80 dBFS")
-
-
 def encode_wav(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
     """A 16-bit mono WAV file of a waveform, float [S]; what is beyond [-1, 1) is cut off.
 
@@ -124,19 +125,71 @@ def encode_wav(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
     return file.getvalue()
 
 
-def read_voice(path: str) -> list[bytes]:
-    """A sound file as an exported model takes it, see `encode_voice`. Raises `SoundError`, as `read_sound` does."""
-    return encode_voice(read_sound(path))
+def encode_voice(voice: str | os.PathLike | np.ndarray, any_sound: bool = False) -> Iterator[tuple[bytes, float]]:
+    """A voice as an exported model takes it, piece by piece: see `read_pieces`. Those without a voice are left out.
 
+    Args:
+        voice: path of a sound file, or a waveform, float [S], mono, 16 kHz.
+        any_sound: whether a sound without a voice is taken as well: all of it that is not silent.
 
-def encode_voice(waveform: np.ndarray) -> list[bytes]:
-    """A waveform, float [S], 16 kHz, that can be a voice, as an exported model takes it: 16-bit WAV files.
+    Yields:
+        A 16-bit WAV file of up to `MAX_SECONDS`, and how much its embedding counts in that of the whole: seconds of
+        voice, or 1 where there is none. See `latent.mean_embedding`.
 
-    One up to `MAX_SECONDS`; of a longer one, equal pieces that follow each other, but for silent ones. The embedding of
-    the whole is the mean of theirs, brought to unit length.
+    Raises:
+        SoundError: as `read_pieces` does, of a waveform as well.
+        NoVoiceError: at the end, where no piece holds a voice, unless `any_sound`.
     """
-    pieces = np.array_split(waveform, -(-len(waveform) // int(MAX_SECONDS * SAMPLE_RATE)))
-    return [encode_wav(raised(piece)) for piece in pieces if np.abs(piece).max() >= SILENCE]
+    is_voice = False
+    for piece in _pieces_of(voice):
+        if seconds := voiced_seconds(piece):
+            is_voice = True
+            yield encode_wav(raised(piece)), seconds
+    if is_voice:
+        return
+    if not any_sound:
+        name = "the waveform" if isinstance(voice, np.ndarray) else voice
+        raise NoVoiceError(f"{name} holds no voice: hum, noise or music alone (--any_sound draws all the same)")
+    for piece in _pieces_of(voice):
+        if np.abs(piece).max() >= SILENCE:
+            yield encode_wav(raised(piece)), 1.0
+
+
+def _pieces_of(voice: str | os.PathLike | np.ndarray) -> Iterator[np.ndarray]:
+    if not isinstance(voice, np.ndarray):
+        return read_pieces(os.fspath(voice))
+    return _pieces((voice[start : start + _PIECE, None] for start in range(0, len(voice), _PIECE)), "the waveform")
+
+
+def _pieces(blocks: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """Sound in blocks of any length, channels, float [n, C], to what `read_pieces` yields and raises."""
+    waiting: list[np.ndarray] = []
+    count, loudest = 0, 0.0
+
+    def mixed(channels: np.ndarray) -> np.ndarray:
+        nonlocal loudest
+        if not np.isfinite(channels).all():
+            raise SoundError(f"{name} has samples that are NaN or infinite")
+        waveform = channels @ channel_weights(channels)
+        loudest = max(loudest, np.abs(waveform).max())
+        return waveform
+
+    for block in blocks:
+        waiting.append(block)
+        count += len(block)
+        while count >= 2 * _PIECE:
+            channels = np.concatenate(waiting)
+            yield mixed(channels[:_PIECE])
+            waiting, count = [channels[_PIECE:]], count - _PIECE
+    if not count:
+        raise SoundError(f"{name} holds no sound")
+    last = [mixed(channels) for channels in np.array_split(np.concatenate(waiting), 1 + (count > _PIECE))]
+    if len(last[0]) < MIN_SECONDS * SAMPLE_RATE:
+        seconds = len(last[0]) / SAMPLE_RATE
+        raise TooShortError(f"{name} lasts {seconds:.4g} s: a voice must last at least {MIN_SECONDS} s")
+    yield from last
+    if loudest < SILENCE:
+        raise SilentError(f"{name} is silent: it is nowhere louder than -80 dBFS")
 
 
 def raised(waveform: np.ndarray) -> np.ndarray:
@@ -331,7 +384,8 @@ def _require_whole_wav(file: BinaryIO, path: str) -> None:
     file.seek(0)
 
 
-def _decode_file(file: BinaryIO, path: str) -> np.ndarray:
+def _decoded(file: BinaryIO, path: str) -> Iterator[np.ndarray]:
+    """The channels of a sound file in blocks, float32 [n, C], 16 kHz."""
     # From an open file, since FFmpeg would take a path with a colon for an address.
     with av.open(file, metadata_errors="ignore") as container:
         if not container.streams.audio:
@@ -339,20 +393,23 @@ def _decode_file(file: BinaryIO, path: str) -> np.ndarray:
         stream = container.streams.audio[0]
         # Packed samples: PyAV's arrays of planar ones crash beyond seven channels.
         resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
-        pieces = []
-        for packet in container.demux(stream):
-            with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet is lost, and the length will tell
-                for frame in packet.decode():
-                    pieces += map(channels_of, resampler.resample(frame))
-        if pieces:
-            pieces += map(channels_of, resampler.resample(None))
-        channels = np.concatenate(pieces or [np.zeros((0, 1), np.float32)])
-        waveform = channels @ channel_weights(channels) if len(channels) else channels[:, 0]
+        samples = 0
+        for frame in itertools.chain(_frames(container, stream), [None]):
+            if frame is None and not samples:
+                break
+            for resampled in resampler.resample(frame):
+                samples += resampled.samples
+                yield channels_of(resampled)
         if container.format.name == "flac" and stream.duration:
-            promised, present = float(stream.duration * stream.time_base), len(waveform) / SAMPLE_RATE
+            promised, present = float(stream.duration * stream.time_base), samples / SAMPLE_RATE
             if present < promised - 0.01:
                 raise SoundError(f"{path} is damaged: it promises {promised:.2f} s and {present:.2f} s can be read")
-        return waveform
+
+
+def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    for packet in container.demux(stream):
+        with contextlib.suppress(av.error.InvalidDataError):  # a damaged packet is lost, and the length will tell
+            yield from packet.decode()
 
 
 def _resample(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:

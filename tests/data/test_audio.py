@@ -12,6 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from voices import speak
 
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio
@@ -449,18 +450,58 @@ def test_damaged_wavs_are_decoded_or_invalid_arguments(subtype, container, damag
         assert "WAV" in error.message
 
 
-@pytest.mark.parametrize(("seconds", "pieces"), [(0.5, 1), (30, 1), (30.001, 2), (89, 3), (300, 10)])
-def test_a_voice_is_encoded_in_equal_pieces_that_a_model_takes(seconds, pieces):
+@pytest.mark.parametrize(
+    ("seconds", "pieces"), [(0.5, [0.5]), (30, [30]), (30.002, [15.001] * 2), (89, [30, 29.5, 29.5]), (120, [30] * 4)]
+)
+def test_a_long_sound_is_read_in_pieces_that_a_model_takes(seconds, pieces, tmp_path):
     waveform = noise(round(seconds * SAMPLE_RATE))
-    read = [soundfile.read(io.BytesIO(wav))[0] for wav in audio.encode_voice(waveform)]
-    assert len(read) == pieces and np.ptp([len(piece) for piece in read]) <= 1
-    np.testing.assert_allclose(np.concatenate(read), waveform, atol=1 / 2**15)
+    soundfile.write(tmp_path / "x.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
+    read = list(audio.read_pieces(tmp_path / "x.wav"))
+    assert [len(piece) for piece in read] == [round(piece * SAMPLE_RATE) for piece in pieces]
+    np.testing.assert_array_equal(np.concatenate(read), waveform)
+    encoded = list(audio.encode_voice(waveform, any_sound=True))
+    assert [weight for _, weight in encoded] == [1.0] * len(pieces)
+    again = np.concatenate([soundfile.read(io.BytesIO(wav))[0] for wav, _ in encoded])
+    np.testing.assert_allclose(again, waveform, atol=1 / 2**15)
 
 
-def test_silent_pieces_of_a_voice_are_left_out_and_quiet_ones_raised():
-    waveform = np.concatenate([noise(30 * SAMPLE_RATE), np.zeros(30 * SAMPLE_RATE), 1e-3 * noise(30 * SAMPLE_RATE)])
-    first, last = (soundfile.read(io.BytesIO(wav))[0] for wav in audio.encode_voice(waveform))
-    np.testing.assert_allclose(last, first / 2, atol=1 / 2**15)
+@pytest.fixture(scope="module")
+def voice():
+    return speak(1, 10.0)
+
+
+def test_pieces_count_by_their_voice_and_those_without_are_left_out(voice):
+    pause = np.zeros(20 * SAMPLE_RATE, np.float32)
+    hiss = 1e-3 * noise(30 * SAMPLE_RATE)
+    (first, one), (last, three) = audio.encode_voice(np.concatenate([voice, pause, hiss, 1e-3 * voice, voice, voice]))
+    first, last = (soundfile.read(io.BytesIO(wav))[0] for wav in (first, last))
+    assert len(first) == len(last) == 30 * SAMPLE_RATE
+    assert one > 3 and three == pytest.approx(2 * one, rel=0.05)  # what is 60 dB quieter does not count
+    np.testing.assert_allclose(first[: len(voice)], voice, atol=1 / 2**15)
+
+
+def test_a_quiet_piece_is_raised_and_counts_in_full(voice):
+    ((loud, one),), ((quiet, other),) = audio.encode_voice(voice), audio.encode_voice(1e-3 * voice)
+    assert one == other
+    loud, quiet = (soundfile.read(io.BytesIO(wav))[0] for wav in (loud, quiet))
+    np.testing.assert_allclose(quiet, loud * 0.25 / np.abs(loud).max(), atol=1 / 2**15)
+
+
+def test_what_holds_no_voice_is_said_by_name(tmp_path):
+    soundfile.write(tmp_path / "x.wav", tone(50, SAMPLE_RATE, 40.0), SAMPLE_RATE)
+    with pytest.raises(audio.NoVoiceError, match=r"x.wav holds no voice: hum, noise or music alone \(--any_sound"):
+        list(audio.encode_voice(tmp_path / "x.wav"))
+    assert [weight for _, weight in audio.encode_voice(tmp_path / "x.wav", any_sound=True)] == [1.0, 1.0]
+    with pytest.raises(audio.NoVoiceError, match="the waveform holds no voice"):
+        list(audio.encode_voice(noise(SAMPLE_RATE)))
+    for any_sound in (False, True):
+        with pytest.raises(audio.SilentError, match="the waveform is silent"):
+            list(audio.encode_voice(np.zeros(70 * SAMPLE_RATE), any_sound))
+
+
+def test_of_a_sound_that_is_silent_here_and_there_the_rest_is_taken():
+    hum = np.concatenate([noise(30 * SAMPLE_RATE), np.zeros(60 * SAMPLE_RATE, np.float32)])
+    assert len(list(audio.encode_voice(hum, any_sound=True))) == 1
 
 
 # Augmentation.

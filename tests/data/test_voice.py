@@ -2,22 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from voices import speak
 
 from s2f_tf.config import SAMPLE_RATE
-from s2f_tf.data import synthetic, synthetic_voice
 from s2f_tf.data.voice import HOP, voiced, voiced_seconds
 
 seeds = st.integers(0, 2**32 - 1)
 seconds = st.sampled_from([0.5, 0.75, 1.3, 4.0])
 levels = st.floats(-75, 0).map(lambda decibels: 10 ** (decibels / 20))
 steadily = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-def speak(speaker, length):
-    """Babble of a speaker as training hears them."""
-    rng = np.random.default_rng([7, speaker])
-    factors = {factor.name: factor.draw(rng) for factor in synthetic.FACTORS}
-    return synthetic_voice.speak(factors, rng, length)
 
 
 def noise(length, seed, colour=0.0):

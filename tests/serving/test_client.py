@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 from same import assert_same_picture
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from voices import speak
 
 import s2f_tf
 from s2f_tf.config import SAMPLE_RATE
@@ -35,8 +36,7 @@ def pixels(path):
 
 def test_the_command_draws_what_generate_draws(conformance, tmp_path):
     voice = tmp_path / "voice.flac"  # stereo, 24 bits and another rate: it is converted on the client
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (60_000, 2))
-    soundfile.write(voice, np.cumsum(noise, axis=0) * 0.05, 44_100, subtype="PCM_24")
+    soundfile.write(voice, np.stack([speak(1, 2.0)] * 2, axis=1), 22_050, subtype="PCM_24")
     common = [f"--voice={voice}", "--faces=5", "--seed=3"]
     for module, name, flags in (
         ("s2f_tf.generate", "drawn", []),
@@ -67,11 +67,10 @@ def test_every_signature_answers(client, voice):
 
 @pytest.fixture(scope="module")
 def long_voice():
-    """The pieces of a voice of 40 s, its embedding and two faces, of seeds 4 and 5."""
-    waveform = np.random.default_rng(0).uniform(-0.3, 0.3, 40 * SAMPLE_RATE).astype(np.float32)
-    waveform[20 * SAMPLE_RATE :] = np.cumsum(waveform[20 * SAMPLE_RATE :]) * 0.02
+    """The pieces of a voice of 40 s, their embedding and two faces, of seeds 4 and 5."""
+    waveform = np.concatenate([speak(1, 25.0), speak(2, 15.0)])
     model = s2f_tf.load()
-    return audio.encode_voice(waveform), model.embed(waveform), model.draw(waveform, faces=2, seed=4)
+    return list(audio.encode_voice(waveform)), model.embed(waveform), model.draw(waveform, faces=2, seed=4)
 
 
 def test_a_long_voice_is_drawn_as_generate_draws_it(client, long_voice):
@@ -158,11 +157,15 @@ def test_the_deadline_ends_the_retries(client):
             "error: --client_cert_file and --client_key_file go together",
         ),
         (["--voice={voice}", "--rest", "--target=localhost:9", "--deadline=0.2"], "error: UNAVAILABLE: "),
+        (["--voice={hum}"], "hum.wav holds no voice: hum, noise or music alone (--any_sound draws all the same)"),
+        (["--voice={hum}", "--any_sound", "--target=localhost:9", "--deadline=0.2"], "error: UNAVAILABLE: "),
     ],
 )
-def test_bad_input_is_refused_with_a_message(flags, message, voice, tmp_path):
-    (tmp_path / "voice.wav").write_bytes(voice())
-    ended = commands.run("serving.client", *(flag.format(voice=tmp_path / "voice.wav") for flag in flags))
+def test_bad_input_is_refused_with_a_message(flags, message, tmp_path):
+    paths = {name: tmp_path / f"{name}.wav" for name in ("voice", "hum")}
+    soundfile.write(paths["voice"], speak(1, 1.0), SAMPLE_RATE)
+    soundfile.write(paths["hum"], np.sin(2 * np.pi * 50 * np.arange(SAMPLE_RATE) / SAMPLE_RATE), SAMPLE_RATE)
+    ended = commands.run("serving.client", *(flag.format(**paths) for flag in flags))
     assert ended.returncode == 1
     assert message in ended.stderr and "Traceback" not in ended.stderr
 
