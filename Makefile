@@ -18,7 +18,10 @@ demo: $(DEFAULT)
 	.venv/bin/python -m s2f_tf.train --workdir=runs/demo
 	.venv/bin/python -m s2f_tf.evaluate --workdir=runs/demo
 	.venv/bin/python -m s2f_tf.generate --workdir=runs/demo --voice=runs/demo/pictures/held_out-1.wav --out=runs/demo/faces.png
-	@echo "Held-out speakers, true faces beside those drawn from their voices: runs/demo/pictures/held_out.png"
+	@echo
+	@echo "runs/demo/pictures/held_out.png is the picture to look at:"
+	@echo "each row begins with the true face of a speaker whom the model has never heard, and the faces beside it, drawn from"
+	@echo "the voice alone, should be like it in age, beard and the shape of head and mouth, and differ in hair, glasses and light."
 
 test: lint
 	.venv/bin/python $(PYTEST)

@@ -20,6 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2f_tf import text_file
 from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip
@@ -63,17 +64,14 @@ def digest(speaker: str) -> str:
 
 def read_speakers(values: Iterable[str]) -> frozenset[str]:
     """The speakers that a flag names: each value is one, or `@` and a file with one a line. UTF-8; empty lines are
-    passed over. Raises `ExclusionError` where a file cannot be read, and where a value is empty."""
+    passed over. Raises `TextFileError` where a file cannot be read, `ExclusionError` where a value is empty."""
     speakers = set()
     for value in values:
         if not value.startswith(_FILE):
             speakers.add(value)
             continue
-        try:
-            with open(value.removeprefix(_FILE), encoding="utf-8") as file:
-                speakers.update(line for line in file.read().splitlines() if line)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ExclusionError(f"{value.removeprefix(_FILE)} cannot be read: {error}") from error
+        with text_file.opened(value.removeprefix(_FILE)) as file:
+            speakers.update(line for line in file.read().splitlines() if line)
     if "" in speakers:
         raise ExclusionError("a speaker without a name cannot be excluded: an id, or @ and a file of ids, is expected")
     return frozenset(speakers)

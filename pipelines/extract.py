@@ -119,8 +119,10 @@ def _faces(
         return Reason.NO_PICTURE
     shape = collections.Counter(picture.shape for picture in shown).most_common(1)[0][0]
     shown = [picture for picture in shown if picture.shape == shape]  # few files change it in their midst
-    found = detector.find(shown)
-    height, width = shape[:2]
+    turns, shown, found = detector.find_upright(shown)
+    for _ in range(turns if point else 0):
+        point = point[1], 1 - point[0]
+    height, width = shown[0].shape[:2]
     place = point and (point[0] * width, point[1] * height)
     followed = follow.follow(found, place, max(width, height))
     if isinstance(followed, Reason):

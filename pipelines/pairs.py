@@ -71,10 +71,11 @@ def _face(path: str, settings: Settings, detector: face_detection.Detector | Non
         return Reason.BLANK
     if not settings.align:
         return _middle(picture, settings.face_size)
-    followed = follow.follow(detector.find([picture]), None, max(picture.shape[:2]))
+    _, (picture,), found = detector.find_upright([picture])
+    followed = follow.follow(found, None, max(picture.shape[:2]))
     if isinstance(followed, Reason):
         return followed
-    # Turned as it may be: of a video there are other pictures, of a still there is none.
+    # A head turned away as it may be: of a video there are other pictures, of a still there is none.
     return quality.crop(picture, followed[0], settings.face_size, most_turned=np.inf)
 
 

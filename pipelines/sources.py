@@ -23,11 +23,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from s2f_tf import text_file
 from s2f_tf.errors import UserError
 
 SOURCES = ("folder", "avspeech", "voxceleb", "pairs")
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv", ".ts", ".mts", ".3gp", ".wmv")
 SOUNDS = (".m4a", ".wav")
+# Of `pairs`; others are looked into.
 STILLS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp")
 VOICES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")  # of `pairs`
 
@@ -96,7 +98,7 @@ def rows(source: str, folder: str, list_path: str | None) -> Iterator[tuple[str,
             yield from _listed(list_path)
         for path in _walk(folder, "", frozenset()):
             stem, suffix = os.path.splitext(path)
-            if suffix.lower() in wanted:
+            if suffix.lower() in wanted or (source == "pairs" and _is_still(os.path.join(folder, path))):
                 row = _ROW[source](_text(path), _text(stem).split("/"))
                 if row is not None:
                     yield row[0], row[1] | {"path": os.path.join(folder, path)}
@@ -109,7 +111,8 @@ def items(source: str, of_speaker: Iterable[Mapping[str, Any]], speaker: str) ->
     if source == "pairs":
         files = sorted((row["name"], row["path"]) for row in of_speaker)
         stills, sounds = (
-            [file for file in files if os.path.splitext(file[1])[1].lower() in kinds] for kinds in (STILLS, VOICES)
+            [file for file in files if (os.path.splitext(file[1])[1].lower() in VOICES) == are_sounds]
+            for are_sounds in (False, True)
         )
         stills.sort(key=lambda file: hashlib.sha256(file[0].encode()).digest())
         return [Item(speaker, speaker, None, stills=tuple(stills), sounds=tuple(sounds))]
@@ -137,6 +140,13 @@ def items(source: str, of_speaker: Iterable[Mapping[str, Any]], speaker: str) ->
     ]
 
 
+def _is_still(path: str) -> bool:
+    """Whether a file of another name than a still's is one all the same."""
+    from s2f_tf import photograph  # what it imports is of the extra `pipelines`
+
+    return photograph.is_one(path)
+
+
 def _folder_row(path: str, parts: list[str]) -> tuple[str, dict[str, Any]]:
     return (path.split("/")[0] if len(parts) > 1 else path), {"name": path}
 
@@ -159,14 +169,13 @@ _ROW = {"pairs": _pairs_row, "folder": _folder_row, "avspeech": _avspeech_row, "
 def _listed(path: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     if path is None:
         raise SourceError("--source=avspeech needs --list, the CSV that names the parts of the videos")
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
+    with text_file.opened(path) as file:
+        try:
             for number, line in enumerate(csv.reader(file), 1):
-                if not line:
-                    continue
-                yield line[0], {"name": line[0], "span": _span(line, f"{path}, line {number}")}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+                if line:
+                    yield line[0], {"name": line[0], "span": _span(line, f"{path}, line {number}")}
+        except csv.Error as error:
+            raise SourceError(f"{path} cannot be read: {error}") from error
 
 
 def _span(line: list[str], where: str) -> tuple[float, float, float, float]:
@@ -174,7 +183,14 @@ def _span(line: list[str], where: str) -> tuple[float, float, float, float]:
         _, *numbers = line
         start, stop, x, y = map(float, numbers)
     except ValueError:
-        raise SourceError(f"{where}: 'video id, start, end, x, y' is expected, not {','.join(line)!r}") from None
+        found = ",".join(line)
+        if ";" in found or "\t" in found:
+            why = "commas are expected between the values, and not semicolons or tabs"
+        elif not any(character.isdigit() for character in found):
+            why = "this is a header, which the list must not have"
+        else:
+            why = "one value each"
+        raise SourceError(f"{where}: 'video id, start, end, x, y' is expected, not {found!r}: {why}") from None
     if not 0 <= start < stop < float("inf"):
         raise SourceError(f"{where}: start and end are {start} and {stop}: 0 <= start < end is allowed")
     if not (0 <= x <= 1 and 0 <= y <= 1):

@@ -57,9 +57,23 @@ def read(file: str | BinaryIO, longest_side: int) -> np.ndarray:
     return np.asarray(picture)
 
 
+def is_one(path: str) -> bool:
+    """Whether a file begins as a photograph does, whatever it is called."""
+    pillow_heif.register_heif_opener()
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except Exception:  # Pillow's decoders raise whatever comes
+        return False
+
+
 def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip to 8
         picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8))
+    if picture.mode == "F":  # floats, from 0 to 1 if they are not levels
+        values = np.nan_to_num(np.asarray(picture))
+        levels = 255 * values if values.max() <= 1 else values
+        picture = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

@@ -46,6 +46,40 @@ def test_a_batch_gives_what_each_picture_gives_alone(detector, astronaut):
             np.testing.assert_allclose(a.landmarks, b.landmarks, atol=0.1)
 
 
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("size", [(512, 512), (320, 200)])
+def test_faces_that_stand_on_their_side_or_head_are_found_upright(detector, astronaut, turns, size):
+    upright = cv2.resize(astronaut[:360], size, interpolation=cv2.INTER_AREA)
+    (face,) = detector.find([upright])[0]
+    shown = np.ascontiguousarray(np.rot90(upright, -turns))
+    turned_by, (picture,), ((found,),) = detector.find_upright([shown])
+    assert turned_by == turns
+    np.testing.assert_array_equal(picture, upright)
+    np.testing.assert_array_equal(found.landmarks, face.landmarks)
+
+
+def test_where_no_face_is_pictures_stay_as_they_are(detector):
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8), (320, 240))
+    turns, pictures, faces = detector.find_upright([noise] * 5)
+    assert (turns, len(pictures), faces) == (0, 5, [[]] * 5)
+
+
+def test_a_face_that_the_detector_takes_for_upright_is_looked_at_in_every_turn(detector, astronaut, monkeypatch):
+    """As it does with some that stand on their head: here it is made to, once, with landmarks as if upright."""
+    shown = np.ascontiguousarray(np.rot90(astronaut, 2))
+    wrong = face_detection.Face((245.0, 339.0, 84.0, 112.0), np.zeros((5, 2), np.float32), 0.99)
+    really, calls = detector.find, []
+
+    def find(pictures, longest_side):
+        calls.append(len(pictures))
+        return [[wrong]] if len(calls) == 1 else really(pictures, longest_side)
+
+    monkeypatch.setattr(detector, "find", find)
+    turns, (picture,), ((face,),) = detector.find_upright([shown])
+    assert turns == 2 and face.landmarks[:2, 1].max() < face.landmarks[3:, 1].min()
+    np.testing.assert_array_equal(picture, astronaut)
+
+
 def test_alignment_undoes_turning_and_scaling(detector, astronaut):
     (face,) = detector.find([astronaut])[0]
     straight = face_detection.align(astronaut, face, 64).astype(float)

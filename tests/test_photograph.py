@@ -35,6 +35,9 @@ def test_every_kind_of_colour_gives_the_same_pixels(astronaut):
     np.testing.assert_array_equal(read(Image.fromarray(grey), "PNG"), alike)
     np.testing.assert_array_equal(read(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"), alike)
     np.testing.assert_array_equal(read(Image.fromarray(grey.astype(np.uint16) * 257), "TIFF"), alike)
+    for levels in (255, 1):
+        floats = Image.fromarray(grey.astype(np.float32) / levels)
+        np.testing.assert_array_equal(read(floats, "TIFF"), alike)
     assert np.abs(read(astronaut.convert("CMYK"), "JPEG", quality=95) - pixels).mean() < 3
     assert np.abs(read(astronaut.convert("P", palette=Image.Palette.ADAPTIVE), "PNG") - pixels).mean() < 12
 
@@ -75,3 +78,12 @@ def test_what_is_no_photograph_is_refused(tmp_path, astronaut):
         read(Image.new("L", (8000, 8000)), "PNG")
     with pytest.raises(FileNotFoundError):
         photograph.read(str(tmp_path / "nowhere.jpg"), 512)
+
+
+def test_a_photograph_is_told_by_what_is_inside(tmp_path, astronaut):
+    for name, format_ in (("a.jfif", "JPEG"), ("b", "PNG"), ("c.txt", "HEIF")):
+        pillow_heif.register_heif_opener()
+        astronaut.save(tmp_path / name, format_)
+        assert photograph.is_one(str(tmp_path / name))
+    (tmp_path / "d.jpg").write_bytes(b"a letter")
+    assert not photograph.is_one(str(tmp_path / "d.jpg")) and not photograph.is_one(str(tmp_path / "nowhere"))

@@ -3,6 +3,7 @@
 import csv
 import os
 
+from s2f_tf import text_file
 from s2f_tf.data.clip import CorpusError
 
 
@@ -13,18 +14,21 @@ def read(folder: str) -> dict[str, dict[str, str]]:
     empty cell is an unknown one.
 
     Raises:
-        CorpusError: the file names no speakers, holds one twice, or a line is too long or too short.
+        TextFileError: the file is no text in UTF-8.
+        CorpusError: it names no speakers, holds one twice, or a line is too long or too short.
     """
     path = os.path.join(folder, "attributes.csv")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file))
-    except FileNotFoundError:
+    if not os.path.exists(path):
         return {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    try:
+        with text_file.opened(path) as file:
+            lines = list(csv.reader(file))
+    except csv.Error as error:
         raise CorpusError(f"{path}: {error}") from error
     if not lines or lines[0][:1] != ["speaker"]:
-        raise CorpusError(f"{path}: the first column must be headed 'speaker'")
+        head = ",".join(lines[0]) if lines else ""
+        commas = ", and commas between columns" * (";" in head or "\t" in head)
+        raise CorpusError(f"{path}: the first column must be headed 'speaker'{commas}, not {head!r}")
     names = lines[0][1:]
     found: dict[str, dict[str, str]] = {name: {} for name in names}
     seen = set()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from s2f_tf.data import attributes
 from s2f_tf.data.clip import CorpusError
+from s2f_tf.errors import UserError
 
 
 def write(folder, text):
@@ -28,6 +29,7 @@ def test_a_corpus_without_the_file_has_none(tmp_path):
     [
         ("", "first column must be headed 'speaker'"),
         ("id,gender\na,f\n", "first column must be headed 'speaker'"),
+        ("speaker;gender\na;f\n", "headed 'speaker', and commas between columns, not 'speaker;gender'"),
         ("speaker,gender\na\n", "line 2 has 1 cells: 2 are wanted"),
         ("speaker,gender\na,f\na,m\n", "line 3: speaker 'a' was there before"),
     ],
@@ -39,7 +41,7 @@ def test_a_damaged_file_is_refused_by_its_line(tmp_path, text, message):
 
 def test_a_file_that_is_no_text_is_refused_by_name(tmp_path):
     (tmp_path / "attributes.csv").write_bytes(b"speaker,g\n\xff\xfe,m\n")
-    with pytest.raises(CorpusError, match="attributes.csv"):
+    with pytest.raises(UserError, match="attributes.csv is not in UTF-8"):
         attributes.read(str(tmp_path))
 
 

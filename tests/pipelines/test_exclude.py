@@ -7,6 +7,7 @@ import pytest
 
 from pipelines import exclusion, holdings, results
 from s2f_tf.data import clip, reader
+from s2f_tf.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -180,9 +181,11 @@ def test_speakers_are_named_one_by_one_or_in_a_file(tmp_path):
     listed = tmp_path / "ids.txt"
     listed.write_text("id10001\n\nanna maria\r\nÉmile\n", encoding="utf-8")
     assert exclusion.read_speakers(["ben", f"@{listed}"]) == {"ben", "id10001", "anna maria", "Émile"}
+    listed.write_bytes(b"\xef\xbb\xbfben\r\n")
+    assert exclusion.read_speakers([f"@{listed}"]) == {"ben"}
     listed.write_bytes(b"\xff\xfe")
-    for value in (f"@{listed}", f"@{tmp_path / 'nowhere'}"):
-        with pytest.raises(exclusion.ExclusionError, match="cannot be read"):
+    for value, said in ((f"@{listed}", "UTF-16"), (f"@{tmp_path / 'nowhere'}", "cannot be read")):
+        with pytest.raises(UserError, match=said):
             exclusion.read_speakers([value])
     with pytest.raises(exclusion.ExclusionError, match="without a name"):
         exclusion.read_speakers([""])

@@ -54,6 +54,15 @@ def test_the_face_that_a_list_names_is_taken_and_only_in_its_part_of_the_video(t
     assert found(path)[1][0].reason == Reason.SEVERAL_FACES
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_video_that_stands_on_its_side_or_head_and_does_not_say_so_gives_upright_faces(tmp_path, portrait, turns):
+    path, words = tmp_path / "a.mp4", [(0.0, videos.voice(1, 1.6))]
+    videos.write(path, [np.ascontiguousarray(np.rot90(picture, turns)) for picture in videos.two_faces(16)], words)
+    point = {1: (0.5, 0.25), 2: (0.25, 0.5), 3: (0.5, 0.75)}[turns]  # of the right one, which is mirrored
+    ((clip,), dropped) = found(path, spans=(Span(0.0, 1.8, point),))
+    assert dropped == [] and likeness(pixels(clip.faces[0]), portrait[:, ::-1]) > 0.9
+
+
 def test_a_part_behind_the_end_of_the_video_is_told(tmp_path):
     path = tmp_path / "a.mkv"
     videos.write(path, videos.scene(1, 16), [(0.0, videos.voice(1, 1.6))])

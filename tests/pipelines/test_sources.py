@@ -1,7 +1,9 @@
 import pytest
+from PIL import Image
 
 from pipelines import results, sources
 from pipelines.sources import Item, Span
+from s2f_tf import text_file
 
 
 def items(source, folder, aside, list_path=None):
@@ -45,10 +47,22 @@ def test_the_list_of_avspeech_meets_the_files_and_names_those_that_are_missing(t
     ]
 
 
+@pytest.mark.parametrize("begin, end", [("", "\n"), ("\ufeff", "\r\n"), ("", "\r")])
+def test_a_list_of_any_program_is_read(tmp_path, begin, end):
+    folder = touch(tmp_path / "in", "Ä_1.mp4")
+    listed = tmp_path / "train.csv"
+    listed.write_bytes(f"{begin}Ä_1,1.0,4.5,0.4,0.3{end}{end}Ä_1,9.5,14.0,0.5,0.25{end}".encode())
+    (item,) = items("avspeech", folder, tmp_path / "aside", listed)
+    assert item.path == str(folder / "Ä_1.mp4")
+    assert item.spans == (Span(1.0, 4.5, (0.4, 0.3)), Span(9.5, 14.0, (0.5, 0.25)))
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("abc,1.0,4.0,0.5", "line 2: 'video id, start, end, x, y' is expected, not 'abc,1.0,4.0,0.5'"),
+        ("id,start,end,x,y", "line 2: .*: this is a header, which the list must not have"),
+        ("abc;1,0;4,0;0,5;0,5", "line 2: .*: commas are expected between the values, and not semicolons"),
+        ("abc,1.0,4.0,0.5", "line 2: 'video id, start, end, x, y' is expected, not 'abc,1.0,4.0,0.5': one value each"),
         ("abc,one,4.0,0.5,0.5", "line 2: 'video id"),
         ("abc,5.0,4.0,0.5,0.5", "line 2: start and end are 5.0 and 4.0: 0 <= start < end"),
         ("abc,1.0,4.0,320,0.5", "line 2: x and y are 320.0 and 0.5: shares of the picture"),
@@ -64,7 +78,7 @@ def test_a_line_that_is_not_as_it_should_be_is_named(tmp_path, line, said):
 def test_a_list_is_asked_for_and_must_be_there(tmp_path):
     with pytest.raises(sources.SourceError, match="needs --list"):
         list(sources.rows("avspeech", str(tmp_path), None))
-    with pytest.raises(sources.SourceError, match="gone.csv cannot be read"):
+    with pytest.raises(text_file.TextFileError, match="gone.csv cannot be read"):
         list(sources.rows("avspeech", str(tmp_path), str(tmp_path / "gone.csv")))
     with pytest.raises(sources.SourceError, match="is not a folder"):
         list(sources.rows("folder", str(tmp_path / "gone"), None))
@@ -97,3 +111,12 @@ def test_both_trees_of_voxceleb_join_pictures_and_sound(tmp_path):
         ),
         Item("id10003/v3/00001", "id10003", *[str(folder / "dev/aac/id10003/v3/00001.m4a")] * 2),  # told as no video
     ]
+
+
+def test_stills_are_told_by_what_is_inside_and_sounds_by_their_name(tmp_path):
+    folder = touch(tmp_path / "in", "anna/a.wav", "anna/broken.jpg", "anna/notes.txt", "anna/b.mp4")
+    for name in ("c.jfif", "d", "e.PNG"):
+        Image.new("RGB", (8, 8)).save(folder / "anna" / name, "JPEG")
+    (item,) = items("pairs", folder, tmp_path / "aside")
+    assert [name for name, _ in item.sounds] == ["anna/a.wav"]
+    assert sorted(name for name, _ in item.stills) == ["anna/broken.jpg", "anna/c.jfif", "anna/d", "anna/e.PNG"]
