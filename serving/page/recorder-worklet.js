@@ -1,15 +1,15 @@
-// Hands the microphone's sound, one channel, to the page, some 20 times a second: the page draws it each time.
+// Hands the microphone's sound, two channels, to the page, some 20 times a second: the page draws it each time.
 const BLOCK = 2048;
 
 class Recorder extends AudioWorkletProcessor {
-  block = new Float32Array(BLOCK);
+  block = [new Float32Array(BLOCK), new Float32Array(BLOCK)];
   filled = 0;
 
   process([channels]) {
-    for (const sample of channels[0] ?? []) {
-      this.block[this.filled++] = sample;
-      if (this.filled === BLOCK) {
-        this.port.postMessage(this.block.slice());
+    for (let i = 0; i < (channels[0]?.length ?? 0); i++) {
+      this.block.forEach((samples, channel) => (samples[this.filled] = channels[channel][i]));
+      if (++this.filled === BLOCK) {
+        this.port.postMessage(this.block); // which copies it
         this.filled = 0;
       }
     }

@@ -4,14 +4,14 @@ const MOST_RATE = 48000;
 const SILENCE = 1e-4; // of the loudest sample
 const LOUD = 0.25; // the least that it shall be in 16 bits
 
-/** Records until `stop()`, which gives an AudioBuffer; `onBlock` gets every block of samples meanwhile. */
+/** Records until `stop()`, which gives an AudioBuffer; `onBlock` gets every block of sound meanwhile, mixed. */
 export class Recording {
   static async start(onBlock) {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("This browser gives the page no microphone: that takes https, or a server on this machine.");
     }
     // What improves calls changes voices.
-    const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    const audio = { channelCount: 2, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio });
@@ -21,10 +21,12 @@ export class Recording {
     const context = new AudioContext();
     await context.audioWorklet.addModule("recorder-worklet.js");
     const recording = new Recording(stream, context);
-    const recorder = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
+    // A microphone of one channel gives two that are alike.
+    const channels = { channelCount: 2, channelCountMode: "explicit" };
+    const recorder = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0, ...channels });
     recorder.port.onmessage = ({ data }) => {
       recording.blocks.push(data);
-      onBlock(data, context.sampleRate);
+      onBlock(mix(data), context.sampleRate);
     };
     context.createMediaStreamSource(stream).connect(recorder);
     return recording;
@@ -39,12 +41,13 @@ export class Recording {
   async stop() {
     for (const track of this.stream.getTracks()) track.stop();
     await this.context.close();
-    const length = this.blocks.reduce((sum, block) => sum + block.length, 0);
-    const buffer = new AudioBuffer({ length: Math.max(1, length), sampleRate: this.context.sampleRate });
+    const length = this.blocks.reduce((sum, [samples]) => sum + samples.length, 0);
+    const { sampleRate } = this.context;
+    const buffer = new AudioBuffer({ length: Math.max(1, length), numberOfChannels: 2, sampleRate });
     let at = 0;
     for (const block of this.blocks) {
-      buffer.copyToChannel(block, 0, at);
-      at += block.length;
+      block.forEach((samples, channel) => buffer.copyToChannel(samples, channel, at));
+      at += block[0].length;
     }
     return buffer;
   }
@@ -70,13 +73,37 @@ export async function decode(file) {
 
 /** One channel of at most 48 kHz: {samples, rate}. */
 export async function toMono(buffer) {
-  const rate = Math.min(buffer.sampleRate, MOST_RATE);
-  const length = Math.round(buffer.duration * rate);
-  const context = new OfflineAudioContext(1, Math.max(1, length), rate);
-  const source = new AudioBufferSourceNode(context, { buffer });
-  source.connect(context.destination); // which mixes the channels down, and resamples
+  const samples = mix(Array.from({ length: buffer.numberOfChannels }, (_, channel) => buffer.getChannelData(channel)));
+  if (buffer.sampleRate <= MOST_RATE) return { samples, rate: buffer.sampleRate };
+  const mono = new AudioBuffer({ length: samples.length, sampleRate: buffer.sampleRate });
+  mono.copyToChannel(samples, 0);
+  const context = new OfflineAudioContext(1, Math.ceil(buffer.duration * MOST_RATE), MOST_RATE);
+  const source = new AudioBufferSourceNode(context, { buffer: mono });
+  source.connect(context.destination); // which resamples
   source.start();
-  return { samples: (await context.startRendering()).getChannelData(0), rate };
+  return { samples: (await context.startRendering()).getChannelData(0), rate: MOST_RATE };
+}
+
+/**
+ * The mean of channels, or the strongest of them where they cancel each other out, as on a cable that carries the same
+ * sound upside down: where the mean holds less than half the energy that it would of unrelated channels.
+ */
+export function mix(channels) {
+  const count = channels.length;
+  const mean = new Float32Array(channels[0].length);
+  for (const samples of channels) for (let i = 0; i < mean.length; i++) mean[i] += samples[i] / count;
+  const variances = channels.map(variance);
+  const all = variances.reduce((sum, one) => sum + one);
+  return 2 * count ** 2 * variance(mean) < all ? channels[variances.indexOf(Math.max(...variances))] : mean;
+}
+
+function variance(samples) {
+  let [sum, squares] = [0, 0];
+  for (const sample of samples) {
+    sum += sample;
+    squares += sample * sample;
+  }
+  return squares / samples.length - (sum / samples.length) ** 2;
 }
 
 /** WAV files, as bytes, of equal pieces of at most so many seconds, but for silent ones: as `encode_voice` makes them. */

@@ -27,12 +27,11 @@ WAIT = 60
 
 @pytest.fixture(scope="module")
 def microphone(tmp_path_factory):
-    """What Chromium plays, again and again, as the microphone."""
+    """What Chromium plays, again and again, as the microphone: a voice, in two channels that cancel each other out."""
     path = tmp_path_factory.mktemp("microphone") / "voice.wav"
     samples, rate = soundfile.read(EXAMPLES / "1.wav")
-    soundfile.write(
-        path, np.interp(np.arange(0, len(samples), rate / 48_000), np.arange(len(samples)), samples), 48_000
-    )
+    samples = np.interp(np.arange(0, len(samples), rate / 48_000), np.arange(len(samples)), samples)
+    soundfile.write(path, np.stack([samples, -samples], axis=1), 48_000)
     return path
 
 
@@ -186,6 +185,43 @@ def test_a_sound_file_is_heard_and_what_is_none_is_refused(page, tmp_path):
     wait(page, lambda: status(page) == "none.txt holds no sound that this browser can read.")
     upload.send_keys(str(tmp_path / "short.wav"))
     wait(page, lambda: status(page) == "That was too short: a voice must last at least 0.5 s.")
+
+
+def test_channels_that_cancel_each_other_out_are_not_lost(page, tmp_path):
+    samples, rate = soundfile.read(EXAMPLES / "2.wav")
+    sounds = {"mono": samples, "antiphase": np.stack([samples, -0.9 * samples], axis=1)}
+    for button in page.find_elements(By.CSS_SELECTOR, ".faces button"):
+        button.click()
+    drawn = []
+    for name, sound in sounds.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound, rate)
+        find(page, "#file").send_keys(str(tmp_path / f"{name}.wav"))
+        wait(page, lambda name=name: status(page).startswith(f"Faces for {name}.wav"))
+        drawn.append(faces(page))
+    np.testing.assert_array_equal(*drawn)
+    for button in page.find_elements(By.CSS_SELECTOR, ".faces button"):
+        button.click()
+
+
+@pytest.mark.parametrize(
+    "weights, expected",
+    [
+        ([[1, 0]], [1, 0]),
+        ([[1, 0], [0, 1]], [0.5, 0.5]),  # unrelated
+        ([[1, 0], [0, 0]], [0.5, 0]),
+        ([[1, 0], [-1, 0]], [1, 0]),
+        ([[0.5, 0], [-0.6, 0.1]], [-0.6, 0.1]),
+        ([[1, 0], [-1, 0], [1, 0], [-1, 0], [1, 0], [-0.9, 0]], [1, 0]),
+    ],
+)
+def test_channels_are_mixed_but_where_they_cancel_each_other_out(page, weights, expected):
+    sounds = np.random.default_rng(0).normal(size=(2, 1000)) + 5  # an offset is no sound
+    mixed = page.execute_async_script(
+        """const [channels, done] = arguments;
+        import("./sound.js").then(({mix}) => done(Array.from(mix(channels.map((c) => Float32Array.from(c))))));""",
+        (np.array(weights) @ sounds).tolist(),
+    )
+    np.testing.assert_allclose(mixed, np.array(expected) @ sounds, atol=1e-5)
 
 
 def test_a_long_voice_is_cut_into_equal_pieces_but_for_silent_ones(page):
