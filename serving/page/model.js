@@ -9,10 +9,10 @@ export class Model {
     this.info = info;
   }
 
-  /** Of a voice in one piece or several, of whose embeddings it is the mean, of unit length. */
-  async embed(wavs) {
-    const pieces = await this.#predict("embed_speech", { wav_bytes: wavs.map(bytes) });
-    const whole = mean(pieces);
+  /** Of a voice in one piece or several, {wav, weight}: the weighted mean of their embeddings, of unit length. */
+  async embed(pieces) {
+    const embeddings = await this.#predict("embed_speech", { wav_bytes: pieces.map(({ wav }) => bytes(wav)) });
+    const whole = mean(embeddings, pieces);
     return whole.map((x) => x / Math.hypot(...whole));
   }
 
@@ -22,12 +22,13 @@ export class Model {
     return images.map((rows) => ({ size: rows.length, pixels: rows.flat() }));
   }
 
-  /** How likely each face is the voice's: the mean of what its pieces say. */
-  async match(wavs, jpegs) {
+  /** How likely each face is the voice's: the weighted mean of what its pieces say. */
+  async match(pieces, jpegs) {
     const faces = jpegs.map((b64) => ({ b64 }));
-    return mean(await Promise.all(
-      wavs.map((wav) => this.#predict("match", { wav_bytes: bytes(wav), jpeg_bytes: faces })),
-    ));
+    const said = await Promise.all(
+      pieces.map(({ wav }) => this.#predict("match", { wav_bytes: bytes(wav), jpeg_bytes: faces })),
+    );
+    return mean(said, pieces);
   }
 
   /** The faces in a photograph: [{jpeg_b64, box}]. */
@@ -61,8 +62,10 @@ async function answer(response) {
   return content;
 }
 
-function mean(rows) {
-  return rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
+/** Of rows of numbers, each with the weight of its piece. */
+function mean(rows, pieces) {
+  const all = pieces.reduce((sum, { weight }) => sum + weight, 0);
+  return rows[0].map((_, i) => rows.reduce((sum, row, piece) => sum + pieces[piece].weight * row[i], 0) / all);
 }
 
 function bytes(array) {

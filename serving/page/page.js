@@ -2,19 +2,20 @@
 
 import { Model, slerp } from "./model.js";
 import { toPng } from "./png.js";
-import { Recording, decode, drawWaveform, encodeVoice, toMono } from "./sound.js";
+import { Recording, decode, drawWaveform, encodeVoice, toMono, weighed } from "./sound.js";
 
 const COUNT = 6;
 const element = (id) => document.getElementById(id);
 const say = (text, isError = false, where = "status") => {
   element(where).textContent = text;
   element(where).classList.toggle("error", isError);
+  if (where === "status") element("anyway").hidden = true; // it goes with one message alone
 };
 
 const slots = []; // {z, kept, item, button, canvas, link}
 let model;
 let connected; // what is pressed before that waits for it
-let voices = []; // the last two: {name, wavs, embedding}
+let voices = []; // the last two: {name, seconds, pieces, embedding}
 let recording = null;
 let voicesHeard = 0;
 
@@ -106,9 +107,23 @@ async function hear(buffer, name) {
   if (buffer.duration < least) throw new Error(`That was too short: a voice must last at least ${least} s.`);
   const mono = await toMono(buffer);
   drawWaveform(element("waveform"), mono.samples);
+  say("Looking for a voice …");
+  const pieces = await weighed(encodeVoice(mono, most));
+  const voiced = pieces.filter(({ weight }) => weight);
+  const voice = { name, seconds: buffer.duration };
+  if (voiced.length) {
+    await drawVoice({ ...voice, pieces: voiced });
+    return;
+  }
+  say("That held no voice: hum, noise or music alone.", true);
+  const alike = pieces.map((piece) => ({ ...piece, weight: 1 }));
+  element("anyway").onclick = () => attempt(() => drawVoice({ ...voice, pieces: alike }));
+  element("anyway").hidden = false;
+}
+
+async function drawVoice(voice) {
   say("Drawing …");
-  const wavs = encodeVoice(mono, most);
-  voices = [...voices.slice(-1), { name, wavs, embedding: await model.embed(wavs) }];
+  voices = [...voices.slice(-1), { ...voice, embedding: await model.embed(voice.pieces) }];
   voicesHeard++;
   element("share").value = 100;
   if (voices.length === 2) {
@@ -117,7 +132,7 @@ async function hear(buffer, name) {
     element("after").textContent = voices[1].name;
   }
   await otherFaces();
-  say(`Faces for ${name}, ${buffer.duration.toFixed(1)} s.`);
+  say(`Faces for ${voice.name}, ${voice.seconds.toFixed(1)} s.`);
 }
 
 async function otherFaces() {
@@ -201,7 +216,7 @@ async function rank(files) {
     faces.push(...(await model.faces(file)).map((face) => ({ ...face, file: file.name })));
   }
   if (!faces.length) throw new Error("No face was found.");
-  const probabilities = await model.match(voice.wavs, faces.map((face) => face.jpeg_b64));
+  const probabilities = await model.match(voice.pieces, faces.map((face) => face.jpeg_b64));
   const ranked = faces.map((face, i) => ({ ...face, probability: probabilities[i] }));
   ranked.sort((one, other) => other.probability - one.probability);
   element("ranking").replaceChildren(...ranked.map(rankedItem));

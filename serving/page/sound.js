@@ -1,5 +1,7 @@
 // Sound in: from the microphone or a file, out as the 16-bit mono WAV that the model takes.
 
+import { RATE, voicedSeconds } from "./voice.js";
+
 const MOST_RATE = 48000;
 const SILENCE = 1e-4; // of the loudest sample
 const LOUD = 0.25; // the least that it shall be in 16 bits
@@ -106,14 +108,31 @@ function variance(samples) {
   return squares / samples.length - (sum / samples.length) ** 2;
 }
 
-/** WAV files, as bytes, of equal pieces of at most so many seconds, but for silent ones: as `encode_voice` makes them. */
+/**
+ * WAV files, as bytes, of pieces of so many seconds, but for silent ones; the last two are alike and shorter. So Python's
+ * `encode_voice` makes them.
+ */
 export function encodeVoice({ samples, rate }, seconds) {
-  const count = Math.ceil(samples.length / Math.floor(seconds * rate));
-  const cut = (i) => Math.round((i * samples.length) / count);
-  const pieces = Array.from({ length: count }, (_, i) => samples.subarray(cut(i), cut(i + 1)));
+  const most = Math.floor(seconds * rate);
+  const pieces = [];
+  let rest = samples;
+  for (; rest.length >= 2 * most; rest = rest.subarray(most)) pieces.push(rest.subarray(0, most));
+  const half = rest.length > most ? Math.ceil(rest.length / 2) : rest.length;
+  pieces.push(rest.subarray(0, half), rest.subarray(half));
   const loud = pieces.filter((piece) => piece.some((sample) => Math.abs(sample) >= SILENCE));
   if (!loud.length) throw new Error("That was silent.");
   return loud.map((piece) => encodeWav(piece, rate));
+}
+
+/** Each of the pieces, WAV files, with its weight among them, which is the seconds of voice in it: {wav, weight}. */
+export async function weighed(wavs) {
+  const pieces = [];
+  for (const wav of wavs) {
+    const { buffer } = wav.slice(); // which decoding takes away
+    const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(buffer); // which resamples
+    pieces.push({ wav, weight: voicedSeconds(sound.getChannelData(0)) });
+  }
+  return pieces;
 }
 
 // What is quiet is raised first: 16 bits would leave little of it.

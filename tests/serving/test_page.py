@@ -15,6 +15,9 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
+from s2f_tf.config import SyntheticConfig  # noqa: E402
+from s2f_tf.data import synthetic  # noqa: E402
+from s2f_tf.data.voice import voiced_seconds  # noqa: E402
 from serving.page_api import FOLDER  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
@@ -25,18 +28,24 @@ EXAMPLES = pathlib.Path(FOLDER) / "examples"
 WAIT = 60
 
 
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory):
-    """What Chromium plays, again and again, as the microphone: a voice, in two channels that cancel each other out."""
-    path = tmp_path_factory.mktemp("microphone") / "voice.wav"
-    samples, rate = soundfile.read(EXAMPLES / "1.wav")
-    samples = np.interp(np.arange(0, len(samples), rate / 48_000), np.arange(len(samples)), samples)
-    soundfile.write(path, np.stack([samples, -samples], axis=1), 48_000)
-    return path
+def microphone(folder, samples, rate):
+    """Flags by which Chromium plays sound, float [S] or [S, channels], again and again as the microphone."""
+    soundfile.write(folder / "microphone.wav", samples, rate)
+    return [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={folder / 'microphone.wav'}",
+    ]
+
+
+def hum(seconds, rate):
+    """float [S]: of the mains, 50 Hz and seven harmonics."""
+    time = np.arange(round(seconds * rate)) / rate
+    return 0.1 * sum(np.sin(2 * np.pi * n * 50 * time) / n for n in range(1, 9))
 
 
 @pytest.fixture(scope="module")
-def browser(microphone):
+def browser():
     """Opens Chromium windows; the flags come on top."""
     drivers = []
 
@@ -60,12 +69,11 @@ def browser(microphone):
 
 
 @pytest.fixture(scope="module")
-def page(browser, microphone, site):
-    driver = browser(
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}",
-    )
+def page(browser, site, tmp_path_factory):
+    """Whose microphone hears a voice, in two channels that cancel each other out."""
+    samples, rate = soundfile.read(EXAMPLES / "1.wav")
+    samples = np.interp(np.arange(0, len(samples), rate / 48_000), np.arange(len(samples)), samples)
+    driver = browser(*microphone(tmp_path_factory.mktemp("voice"), np.stack([samples, -samples], axis=1), 48_000))
     driver.get(f"{site.url}/")
     return driver
 
@@ -101,10 +109,15 @@ def hear(driver, example):
     return faces(driver)
 
 
-def test_speaking_brings_faces(page):
-    record = find(page, "#record")
+def start_to_speak(driver):
+    record = find(driver, "#record")
     record.click()
-    wait(page, lambda: status(page).startswith("Listening"))
+    wait(driver, lambda: status(driver).startswith("Listening"))
+    return record
+
+
+def test_speaking_brings_faces(page):
+    record = start_to_speak(page)
     quiet = page.execute_script("return document.querySelector('#waveform').toDataURL()")
     wait(page, lambda: page.execute_script("return document.querySelector('#waveform').toDataURL()") != quiet)
     assert record.get_attribute("aria-pressed") == "true"
@@ -117,6 +130,21 @@ def test_speaking_brings_faces(page):
     assert min(np.abs(drawn[0].astype(int) - other).mean() for other in drawn[1:]) > 2
 
 
+def test_a_microphone_that_hums_brings_no_faces_but_where_that_is_wanted(browser, site, tmp_path):
+    driver = browser(*microphone(tmp_path, hum(3, 48_000), 48_000))
+    driver.get(f"{site.url}/")
+    anyway = find(driver, "#anyway")
+    assert not anyway.is_displayed()
+    record = start_to_speak(driver)
+    driver.execute_async_script("setTimeout(arguments[0], 1500)")
+    record.click()
+    wait(driver, lambda: status(driver) == "That held no voice: hum, noise or music alone.")
+    assert anyway.is_displayed() and not driver.find_elements(By.CSS_SELECTOR, ".faces li")
+    anyway.click()
+    wait(driver, lambda: status(driver).startswith("Faces for voice 1"))
+    assert len(faces(driver)) == 6 and not anyway.is_displayed()
+
+
 def test_what_is_pressed_before_the_server_has_answered_is_not_lost(browser, site):
     driver = browser()
     slow = """const fetch = window.fetch;
@@ -127,9 +155,7 @@ def test_what_is_pressed_before_the_server_has_answered_is_not_lost(browser, sit
 
 
 def test_a_recording_is_given_up_for_an_example(page):
-    record = find(page, "#record")
-    record.click()
-    wait(page, lambda: status(page).startswith("Listening"))
+    record = start_to_speak(page)
     hear(page, 3)
     assert record.get_attribute("aria-pressed") == "false" and record.text == "Speak"
 
@@ -177,19 +203,89 @@ def test_a_sound_file_is_heard_and_what_is_none_is_refused(page, tmp_path):
     upload = find(page, "#file")
     upload.send_keys(str(tmp_path / "stereo.flac"))
     wait(page, lambda: status(page).startswith("Faces for stereo.flac"))
-    hush = np.zeros(29 * rate)
-    soundfile.write(tmp_path / "long.wav", np.concatenate([samples, hush, samples, hush, samples]), rate)
-    upload.send_keys(str(tmp_path / "long.wav"))
-    wait(page, lambda: status(page).startswith("Faces for long.wav") and "listened" not in status(page))
     upload.send_keys(str(tmp_path / "none.txt"))
     wait(page, lambda: status(page) == "none.txt holds no sound that this browser can read.")
     upload.send_keys(str(tmp_path / "short.wav"))
     wait(page, lambda: status(page) == "That was too short: a voice must last at least 0.5 s.")
 
 
+def asked_and_answered(driver, signature):
+    """What the page has asked of a signature since `window.asked` was made, inputs and outputs."""
+    return driver.execute_script("return window.asked.filter((one) => one.signature_name === arguments[0])", signature)
+
+
+def test_pieces_of_a_long_sound_count_by_the_voice_they_hold(page, tmp_path):
+    (much, rate), (little, _) = (soundfile.read(EXAMPLES / f"{example}.wav") for example in (3, 1))
+    quiet = np.zeros(round(20.05 * rate) - len(little))
+    pieces = [np.tile(much, 12)[: 30 * rate], hum(20.05, rate), np.concatenate([quiet, little])]
+    weights = [voiced_seconds(piece) for piece in pieces]
+    assert weights[0] > 3 * weights[2] and weights[1] == 0
+    sounds = {"voices": (pieces, [weights[0], weights[2]]), "hum": ([pieces[1]] * 2, [1, 1])}
+    page.execute_script(
+        """const fetch = window.fetch;
+        window.fetch = async (...what) => {
+            const response = await fetch(...what);
+            const { outputs } = await response.clone().json();
+            window.asked.push({ ...JSON.parse(what[1].body), outputs });
+            return response;
+        };"""
+    )
+    for name, (parts, counts) in sounds.items():
+        page.execute_script("window.asked = []")
+        soundfile.write(tmp_path / f"{name}.flac", np.concatenate(parts), rate)
+        find(page, "#file").send_keys(str(tmp_path / f"{name}.flac"))
+        if name == "hum":
+            wait(page, find(page, "#anyway").is_displayed)
+            assert not page.execute_script("return window.asked")
+            find(page, "#anyway").click()
+        wait(page, lambda name=name: status(page).startswith(f"Faces for {name}.flac"))
+        heard, drawn = (asked_and_answered(page, s)[0] for s in ("embed_speech", "generate_from_embedding"))
+        assert len(heard["outputs"]) == len(counts)
+        expected = np.array(counts) @ np.array(heard["outputs"])
+        np.testing.assert_allclose(drawn["inputs"]["embedding"][0], expected / np.linalg.norm(expected), atol=2e-3)
+    page.refresh()
+
+
+def test_pieces_count_by_their_weight_when_faces_are_matched(page):
+    probabilities = page.execute_async_script(
+        """const done = arguments[0], { fetch } = window, answers = [[0.75, 0.25], [0.25, 0.75]];
+        window.fetch = async () => new Response(JSON.stringify({ outputs: answers.shift() }));
+        const pieces = [{ wav: new Uint8Array(1), weight: 3 }, { wav: new Uint8Array(1), weight: 1 }];
+        import("./model.js")
+            .then(({ Model }) => new Model({ model_name: "s2f" }).match(pieces, ["", ""]))
+            .then(done).finally(() => (window.fetch = fetch));"""
+    )
+    assert probabilities == [0.625, 0.375]
+
+
+def test_voice_is_told_from_what_is_none_as_python_tells_it(page):
+    rng = np.random.default_rng(0)
+    voices = [synthetic.make_clip(SyntheticConfig(), 16, 2, speaker, 0).waveform[:16_000] for speaker in range(3)]
+    white = rng.normal(size=16_000)
+    pink = np.fft.irfft(np.fft.rfft(white) / np.sqrt(np.arange(8_001) + 1))
+    tone = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    noisy = voices[0] + voices[0].std() * white
+    pauses = np.concatenate([np.zeros(20_000), voices[1], np.zeros(40_077), 0.3 * voices[2]])
+    others = [hum(1, 16_000), tone, white, pink, np.zeros(16_000), np.zeros(50)]
+    sounds = [np.rint(2_000 * sound).clip(-(2**15), 2**15 - 1) for sound in (*voices, noisy, pauses, *others)]
+    levels = [1, 1e-2, 1e-4]
+    seconds = page.execute_async_script(
+        """const [sounds, levels, done] = arguments;
+        const at = (level, samples) => Float32Array.from(samples, (sample) => (level * sample) / 32768);
+        import("./voice.js").then(({ voicedSeconds }) =>
+            done(levels.flatMap((level) => sounds.map((samples) => voicedSeconds(at(level, samples))))));""",
+        [sound.astype(int).tolist() for sound in sounds],
+        levels,
+    )
+    expected = [voiced_seconds(level * sound / 2**15) for level in levels for sound in sounds]
+    assert [one > 0 for one in seconds] == [one > 0 for one in expected] == 3 * [i < 5 for i in range(11)]
+    np.testing.assert_allclose(seconds, expected, atol=0.02)
+
+
 def test_channels_that_cancel_each_other_out_are_not_lost(page, tmp_path):
     samples, rate = soundfile.read(EXAMPLES / "2.wav")
     sounds = {"mono": samples, "antiphase": np.stack([samples, -0.9 * samples], axis=1)}
+    hear(page, 2)
     for button in page.find_elements(By.CSS_SELECTOR, ".faces button"):
         button.click()
     drawn = []
@@ -224,7 +320,7 @@ def test_channels_are_mixed_but_where_they_cancel_each_other_out(page, weights, 
     np.testing.assert_allclose(mixed, np.array(expected) @ sounds, atol=1e-5)
 
 
-def test_a_long_voice_is_cut_into_equal_pieces_but_for_silent_ones(page):
+def test_a_long_voice_is_cut_into_pieces_but_for_silent_ones(page):
     lengths = page.execute_async_script(
         """const done = arguments[0], samples = new Float32Array(100 * 8000);
         samples.fill(0.5, 0, 26 * 8000);
@@ -232,7 +328,10 @@ def test_a_long_voice_is_cut_into_equal_pieces_but_for_silent_ones(page):
         import("./sound.js").then(({encodeVoice}) =>
             done(encodeVoice({samples, rate: 8000}, 30).map((wav) => wav.length)));"""
     )
-    assert lengths == [44 + 2 * 25 * 8000] * 3  # of four, of which the third is silent
+    assert lengths == [
+        44 + 2 * 30 * 8000,
+        44 + 2 * 20 * 8000,
+    ]  # the first and the last of four, of which two are silent
 
 
 @pytest.mark.parametrize("decibels", [0, -60, -79])
