@@ -14,7 +14,10 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 # isort: split
 import tensorflow as tf
 
+from s2f_tf.config import SAMPLE_RATE, SyntheticConfig
+from s2f_tf.data import synthetic
 from s2f_tf.data.audio import resample
+from s2f_tf.data.voice import voiced_seconds
 from s2f_tf.errors import UserError
 from s2f_tf.latent import normal_quantiles, slerp, z_from_seed
 
@@ -43,6 +46,11 @@ def vectors() -> dict[str, np.ndarray]:
         waveform = resample(tf.constant(pcm / 2.0**15, tf.float32), rate).numpy()
         found |= {f"sound_{rate}.i16": pcm, f"waveform_{rate}.f32": waveform}
     found |= {"window.f32": loudest_window(waveform, WINDOW), "repeated.f32": loudest_window(waveform[:700], WINDOW)}
+    sounds = _voices_and_others()
+    found |= {
+        "voices.i16": sounds,
+        "voiced_seconds.f32": [voiced_seconds(s / 2.0**15) for s in (*sounds, sounds.ravel())],
+    }
     ends = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
     return found | {"slerp_ends.f32": ends, "slerp.f32": slerp(*ends, np.array(_SHARES)), "shares.f32": _SHARES}
 
@@ -66,6 +74,21 @@ def _sound(rate: int) -> np.ndarray:
     noise = np.random.default_rng(rate).normal(size=int(_SECONDS * rate))
     swell = 0.5 * np.sin(np.linspace(0.0, 1.7 * np.pi, len(noise))) ** 2
     return np.clip(np.rint(noise * swell * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
+
+
+def _voices_and_others() -> np.ndarray:
+    """int16 [7, 16000]: white noise, a voice, hum, the voice in noise as loud as it is, a tone, pink noise, a voice."""
+    one, other = (
+        synthetic.make_clip(SyntheticConfig(), 16, 1, speaker, 0).waveform[:SAMPLE_RATE] for speaker in (0, 1)
+    )
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    hum = sum(np.sin(2 * np.pi * n * 50 * time) / n for n in range(1, 9))
+    tone = np.sin(2 * np.pi * 440 * time)
+    white = np.random.default_rng(2).normal(size=SAMPLE_RATE)
+    spectrum = np.fft.rfft(white)
+    pink = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 1))
+    sounds = (white, one, hum, one + np.std(one) * white, tone, pink, other)
+    return np.stack([np.rint(2.0**11 * sound / np.std(sound)) for sound in sounds]).astype(np.int16)
 
 
 def main() -> None:

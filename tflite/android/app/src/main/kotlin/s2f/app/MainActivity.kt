@@ -52,6 +52,7 @@ class MainActivity : Activity() {
     private lateinit var between: View
     private lateinit var slider: SeekBar
     private lateinit var others: Button
+    private lateinit var anyway: Button
     private lateinit var level: ProgressBar
     private lateinit var talk: Button
 
@@ -67,6 +68,7 @@ class MainActivity : Activity() {
         between = findViewById(R.id.between)
         slider = findViewById(R.id.slider) as SeekBar
         others = findViewById(R.id.others) as Button
+        anyway = findViewById(R.id.anyway) as Button
         level = findViewById(R.id.level) as ProgressBar
         talk = findViewById(R.id.talk) as Button
         val grid = findViewById(R.id.faces) as GridLayout
@@ -132,6 +134,7 @@ class MainActivity : Activity() {
         talk.setOnClickListener { if (session.screen.phase == Phase.RECORDING) session.on(Event.LetGo) else press() }
         talk.accessibilityDelegate = ClickLabel(getString(R.string.talk_click))
         others.setOnClickListener { session.on(Event.Others) }
+        anyway.setOnClickListener { session.on(Event.Anyway) }
         slider.setOnSeekBarChangeListener(
             object : SeekBar.OnSeekBarChangeListener {
                 override fun onProgressChanged(bar: SeekBar, progress: Int, byPerson: Boolean) {
@@ -153,6 +156,7 @@ class MainActivity : Activity() {
         say(talk, getString(if (recording) R.string.talking else R.string.talk))
         level.progress = if (recording) (screen.level * level.max).toInt() else 0
         others.isEnabled = screen.voices.isNotEmpty()
+        anyway.visibility = if (screen.problem is Problem.NoVoice) View.VISIBLE else View.GONE
         between.visibility = if (screen.voices.size == 2) View.VISIBLE else View.INVISIBLE
         if (!slider.isPressed) slider.progress = (screen.share * slider.max).toInt()
         if (screen.faces !== shown) showFaces(screen.faces)
@@ -184,6 +188,7 @@ class MainActivity : Activity() {
         )
         is Problem.TooShort -> getString(R.string.too_short)
         is Problem.Silent -> getString(R.string.silent)
+        is Problem.NoVoice -> getString(R.string.no_voice)
         is Problem.NoPermission -> getString(R.string.no_permission)
         is Problem.Microphone -> getString(R.string.microphone_fails, problem.detail)
         is Problem.Model -> getString(R.string.model_fails, problem.detail)

@@ -46,7 +46,7 @@ class MainActivityTest {
     private val activity get() = controller.get()
     private val application = RuntimeEnvironment.getApplication()
 
-    private var soundLength = 0
+    private lateinit var sound: ShortArray
 
     @Volatile
     private var heard = 0
@@ -54,9 +54,9 @@ class MainActivityTest {
     @Before
     fun speak() {
         val path = System.getProperty("s2f.sound").orEmpty()
-        val sound =
+        sound =
             if (path.isEmpty()) {
-                ShortArray(96_000) { (16_000 * Math.sin(it * 0.02)).toInt().toShort() }
+                humming { Math.sin(it * 0.0003) } // gets louder and quieter, as a voice does
             } else {
                 val shorts = ByteBuffer.wrap(File(path).readBytes()).order(ByteOrder.LITTLE_ENDIAN).asShortBuffer()
                 ShortArray(shorts.remaining()).also { shorts.get(it) }
@@ -70,8 +70,11 @@ class MainActivityTest {
             }
         }
         ShadowAudioRecord.setSourceProvider { source }
-        soundLength = sound.size
     }
+
+    /** Two seconds of 153 Hz, so loud. */
+    private fun humming(level: (Int) -> Double) =
+        ShortArray(96_000) { (16_000 * level(it) * Math.sin(it * 0.02)).toInt().toShort() }
 
     @After
     fun close() {
@@ -105,11 +108,15 @@ class MainActivityTest {
     }
 
     private fun say() {
+        hold()
+        until { talk.isEnabled && faces.all { it.isEnabled } }
+    }
+
+    private fun hold() {
         heard = 0
         touch(talk, MotionEvent.ACTION_DOWN)
-        until { heard >= soundLength }
+        until { heard >= sound.size }
         touch(talk, MotionEvent.ACTION_UP)
-        until { talk.isEnabled && faces.all { it.isEnabled } }
     }
 
     private fun pixels() = faces.map { (it.drawable as android.graphics.drawable.BitmapDrawable).bitmap.argb() }
@@ -127,6 +134,21 @@ class MainActivityTest {
         val first = pixels().first()
         activity.findViewById<View>(R.id.others).performClick()
         until { !pixels().first().contentEquals(first) }
+    }
+
+    @Test
+    fun `a recording without a voice is said, and brings faces only where that is wanted`() {
+        sound = humming { 1.0 }
+        start()
+        hold()
+        until { status == activity.getString(R.string.no_voice) }
+        assertTrue(faces.none { it.isEnabled })
+        draw("no_voice.png")
+        val anyway = activity.findViewById<View>(R.id.anyway)
+        assertEquals(View.VISIBLE, anyway.visibility)
+        anyway.performClick()
+        until { faces.all { it.isEnabled } }
+        assertEquals(View.GONE, anyway.visibility)
     }
 
     @Test
@@ -175,7 +197,7 @@ class MainActivityTest {
         start()
         talk.performClick()
         assertEquals(activity.getString(R.string.recording), status)
-        until { heard >= soundLength }
+        until { heard >= sound.size }
         talk.performClick()
         until { faces.all { it.isEnabled } }
         assertEquals(activity.getString(R.string.ready_again), status)

@@ -55,10 +55,9 @@ class Recording(
             if (wish == Wish.GO_ON) onLevel(meter(chunk, count))
         } while (wish == Wish.GO_ON && left > 0)
         val waveform = resampler.finish()
-        return when {
-            waveform.size < MIN_SECONDS * SAMPLE_RATE -> Event.Failed(Problem.TooShort)
-            isSilent(waveform) -> Event.Failed(Problem.Silent)
-            else -> Event.Recorded(loudestWindow(waveform, window))
-        }
+        if (waveform.size < MIN_SECONDS * SAMPLE_RATE) return Event.Failed(Problem.TooShort)
+        if (isSilent(waveform)) return Event.Failed(Problem.Silent)
+        val heard = loudestWindow(waveform, window)
+        return if (voicedSeconds(heard) > 0) Event.Recorded(heard) else Event.Failed(Problem.NoVoice(heard))
     }
 }

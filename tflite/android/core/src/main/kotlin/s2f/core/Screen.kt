@@ -44,8 +44,11 @@ sealed class Problem {
     /** Held for less than half a second. */
     object TooShort : Problem()
 
-    /** Nobody spoke. */
+    /** Nothing was to be heard. */
     object Silent : Problem()
+
+    /** Nobody spoke: there was hum, noise or music alone. [window] may be heard all the same. */
+    class NoVoice(val window: FloatArray) : Problem()
 
     /** The microphone may not be used. */
     object NoPermission : Problem()
@@ -79,6 +82,9 @@ sealed class Event {
 
     /** The recording is over, by itself or because the button was let go. */
     class Recorded(val window: FloatArray) : Event()
+
+    /** The recording in which nobody spoke is to be heard all the same. */
+    object Anyway : Event()
 
     /** The model has heard a voice. */
     class Heard(val embedding: FloatArray, val millis: Long) : Event()
@@ -128,6 +134,10 @@ fun Screen.on(event: Event): Step = when (event) {
     }
     is Event.Recorded -> unless(phase != Phase.RECORDING && phase != Phase.HEARING) {
         Step(copy(phase = Phase.HEARING), listOf(Effect.Embed(event.window)))
+    }
+    is Event.Anyway -> when (problem) {
+        is Problem.NoVoice -> Step(copy(phase = Phase.HEARING, problem = null), listOf(Effect.Embed(problem.window)))
+        else -> Step(this)
     }
     is Event.Heard -> unless(phase != Phase.HEARING) {
         val heard = (voices + event.embedding).takeLast(2)

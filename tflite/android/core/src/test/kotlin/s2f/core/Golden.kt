@@ -11,6 +11,10 @@ object Golden {
 
     fun shorts(name: String): ShortArray = bytes("$name.i16").asShortBuffer().let { ShortArray(it.remaining()) { i -> it[i] } }
 
+    /** A second of a voice at 16 kHz, and one of hum. */
+    val voice = shorts("voices").copyOfRange(SAMPLE_RATE, 2 * SAMPLE_RATE)
+    val hum = shorts("voices").copyOfRange(2 * SAMPLE_RATE, 3 * SAMPLE_RATE)
+
     private fun bytes(name: String): ByteBuffer {
         val stream = checkNotNull(Golden::class.java.getResourceAsStream("/golden/$name")) { "no golden/$name" }
         return ByteBuffer.wrap(stream.use { it.readBytes() }).order(ByteOrder.LITTLE_ENDIAN)

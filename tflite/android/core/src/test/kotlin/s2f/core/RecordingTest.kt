@@ -42,6 +42,9 @@ class RecordingTest {
         return microphone
     }
 
+    /** What was heard of noise. */
+    private fun window() = ((ends.removeLast() as Event.Failed).problem as Problem.NoVoice).window
+
     @Test
     fun `the model hears what Python would let it hear`() {
         for (rate in listOf(44_100, 48_000)) {
@@ -49,9 +52,8 @@ class RecordingTest {
             val twice = sound + sound // long enough
             record(twice, rate) { finish() }
             val resampler = Resampler(rate).apply { add(twice, twice.size) }
-            val window = (ends.removeLast() as Event.Recorded).window
             val expected = loudestWindow(resampler.finish(), 3_000)
-            assertArrayEquals(expected, window, 1e-4f)
+            assertArrayEquals(expected, window(), 1e-4f)
         }
         assertTrue(levels.size > 40 && levels.all { it in 0f..1f } && levels.max() > 0.5f)
     }
@@ -69,6 +71,15 @@ class RecordingTest {
     }
 
     @Test
+    fun `a voice is told from hum`() {
+        record(Golden.voice, 16_000, 16_000) { finish() }
+        assertTrue(ends.single() is Event.Recorded)
+        ends.clear()
+        record(Golden.hum, 16_000, 16_000) { finish() }
+        assertEquals(16_000, window().size)
+    }
+
+    @Test
     fun `what is dropped is forgotten`() {
         record(ShortArray(16_000) { (9_000 * (it % 2)).toShort() }, 16_000) { drop() }
         assertEquals(emptyList<Event>(), ends)
@@ -77,7 +88,7 @@ class RecordingTest {
     @Test
     fun `it ends by itself after fifteen seconds`() {
         record(ShortArray(8_000 * 16) { (9_000 * (it % 2)).toShort() }, 8_000, 16_000 * 15) {}
-        assertEquals(16_000 * 15, (ends.single() as Event.Recorded).window.size)
+        assertEquals(16_000 * 15, window().size)
     }
 
     @Test

@@ -112,6 +112,18 @@ class ScreenTest {
     }
 
     @Test
+    fun `a recording without a voice is heard where that is wanted, and once`() {
+        val window = FloatArray(3)
+        val refused = ready.after(Event.Pressed, Event.LetGo, Event.Failed(Problem.NoVoice(window)))
+        assertEquals(Phase.READY to emptyList<Effect>(), refused.screen.phase to refused.effects)
+        val step = refused.screen.on(Event.Anyway)
+        assertEquals(Phase.HEARING to null, step.screen.phase to step.screen.problem)
+        assertSame(window, (step.effects.single() as Effect.Embed).window)
+        assertEquals(Step(step.screen), step.screen.on(Event.Anyway))
+        assertEquals(emptyList<Effect>(), refused.screen.after(Event.Pressed, Event.LetGo, Event.Anyway).effects)
+    }
+
+    @Test
     fun `a model that cannot be read leaves nothing to press`() {
         val broken = Screen().on(Event.Failed(Problem.Model("no file"))).screen
         assertEquals(Phase.BROKEN, broken.phase)

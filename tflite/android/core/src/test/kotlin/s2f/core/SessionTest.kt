@@ -16,13 +16,13 @@ private class Queue : Executor {
     }
 }
 
-/** Hears the first samples, and draws what it was given. */
+/** Hears how loud a voice is, and draws what it was given. */
 private class EchoModel : Model {
-    override val window = 3_000
+    override val window = 16_000
     override val zSize = 4
     var closed = false
 
-    override fun embed(waveform: FloatArray) = waveform.copyOf(4)
+    override fun embed(waveform: FloatArray) = floatArrayOf(waveform.max())
 
     override fun draw(embedding: FloatArray, z: FloatArray): Face {
         check(!closed)
@@ -40,7 +40,7 @@ class SessionTest {
     private val recordings = Queue()
     private val shown = mutableListOf<Screen>()
     private val model = EchoModel()
-    private val pcm = ShortArray(16_000) { i -> if (i % 2 == 0) 16_384 else -16_384 }
+    private var pcm = Golden.voice
     private var clock = 0L
 
     private fun session(screen: Screen = Screen(), open: () -> Model = { model }): Session {
@@ -69,12 +69,31 @@ class SessionTest {
         settle()
         assertEquals(listOf(Phase.READY, Phase.RECORDING, Phase.HEARING, Phase.READY), shown.map { it.phase }.changes())
         assertTrue(shown.any { it.level > 0.5f })
-        val faces = shown.last().faces
-        assertEquals(9, faces.size)
-        for ((seed, face) in faces.withIndex()) {
-            assertArrayEquals(model.draw(floatArrayOf(0.5f), Latent.z(seed.toLong(), 4)).rgb, face.rgb)
-        }
+        assertFacesOf(pcm, shown.last().faces)
         assertEquals(7L to 7L, shown.last().heardMillis to shown.last().drawnMillis)
+    }
+
+    private fun assertFacesOf(pcm: ShortArray, faces: List<Face>) {
+        assertEquals(9, faces.size)
+        val embedding = floatArrayOf(pcm.max() / 32768f)
+        for ((seed, face) in faces.withIndex()) {
+            assertArrayEquals(model.draw(embedding, Latent.z(seed.toLong(), 4)).rgb, face.rgb)
+        }
+    }
+
+    @Test
+    fun `hum brings no faces, but for a person who wants them`() {
+        pcm = Golden.hum
+        val session = session().also { settle() }
+        session.on(Event.Pressed)
+        recordings.tasks.removeFirst().run()
+        settle()
+        assertTrue(shown.last().problem is Problem.NoVoice)
+        assertEquals(emptyList<Face>(), shown.last().faces)
+        session.on(Event.Anyway)
+        settle()
+        assertEquals(null, shown.last().problem)
+        assertFacesOf(pcm, shown.last().faces)
     }
 
     private fun List<Phase>.changes(): List<Phase> = filterIndexed { i, phase -> i == 0 || phase != this[i - 1] }
