@@ -60,7 +60,7 @@ def test_voices_find_their_faces(executed):
     similarity, likely = executed[1]["similarity"], executed[1]["likely"]
     assert np.mean(similarity.argmax(axis=1) == np.arange(len(similarity))) > 0.8
     assert likely.sum() == pytest.approx(1)
-    assert likely[0] > likely[2] > 0.2 and likely[[0, 2]].sum() > 0.95  # as its words say
+    assert likely.argmax() == 0 and likely[2] > 0.9 * (1 - likely[0])  # as its words say
 
 
 def test_drawn_faces_differ_by_voice_and_by_z(executed):

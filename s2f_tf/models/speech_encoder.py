@@ -67,7 +67,7 @@ class SpeechEncoder(keras.Model):
         x = ops.cast(waveform, keras.config.floatx())
         energy = self.filterbank(x - ops.mean(x, axis=1, keepdims=True))
         power = ops.mean(energy, axis=-1, keepdims=True)
-        vote = _vote(power)
+        vote = ops.stop_gradient(_vote(power))  # it is a matter of level: nothing learns to be louder
         # As logarithms, about from -3, where there is nothing, to 1; 0 is the mean power of the voice. Nothing learns
         # half as fast from numbers that are all positive.
         x = 0.3 * ops.log(energy / (_mean(vote, power) + _NOTHING) + _QUIETEST) * vote
