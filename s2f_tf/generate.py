@@ -31,10 +31,7 @@ def main() -> None:
     else:
         files = {_OUT.value: pictures.near_square(faces)}
     for path, picture in files.items():
-        try:
-            pictures.save_png(picture, path)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        pictures.save_png(picture, path)
         print(path)
 
 
