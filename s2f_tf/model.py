@@ -1,5 +1,6 @@
 """A trained model as a program calls it: paths or arrays in, arrays out, by the graph that is exported."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from s2f_tf import live
+from s2f_tf.config import MIN_SECONDS, SAMPLE_RATE
 from s2f_tf.data import audio
 from s2f_tf.data.face import MAX_SIDE
 from s2f_tf.errors import UserError
@@ -48,6 +50,29 @@ class Model:
         """
         _require_faces(faces)
         return self._faces(self.embed(voice, any_sound), faces, seed)
+
+    def draw_growing(
+        self, voice: Voice, faces: int = 6, seed: int = 1, any_sound: bool = False
+    ) -> tuple[np.ndarray, list[float]]:
+        """How faces come about: what `draw` gives of the first 0.5, 1, 2, 4 ... s of a sound, and of all of it.
+
+        Beginnings without a voice are left out. The sound is held whole.
+
+        Returns:
+            uint8 [faces, T, H, W, 3], and the T lengths, in seconds.
+        """
+        _require_faces(faces)
+        waveform = voice if isinstance(voice, np.ndarray) else audio.read_sound(os.fspath(voice))
+        whole = self.embed(voice, any_sound)
+        seconds, columns = [], []
+        length = round(MIN_SECONDS * SAMPLE_RATE)
+        while length < len(waveform):
+            with contextlib.suppress(audio.NoVoiceError, audio.SilentError):
+                columns.append(self._faces(self.embed(waveform[:length], any_sound), faces, seed))
+                seconds.append(length / SAMPLE_RATE)
+            length *= 2
+        columns.append(self._faces(whole, faces, seed))
+        return np.stack(columns, axis=1), [*seconds, len(waveform) / SAMPLE_RATE]
 
     def listen(
         self, blocks: Iterable[np.ndarray], rate: int, faces: int = 6, seed: int = 1
