@@ -1,6 +1,7 @@
 """`python -m s2f_tf.generate`: draws faces that could belong to a voice."""
 
 import os
+import sys
 
 from absl import flags
 
@@ -16,6 +17,7 @@ _OUT = flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
 _FACES = flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
 _SEED = flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
 _SEPARATE = flags.DEFINE_boolean("separate", False, "write <out>-1.png, <out>-2.png, ... instead of one grid")
+_STRIP = flags.DEFINE_boolean("strip", False, "draw how the faces come about: after 0.5, 1, 2, 4 ... s, a row each")
 _ANY_SOUND = flags.DEFINE_boolean("any_sound", False, "draw from a sound without a voice as well: hum, noise or music")
 _WORKDIR = flags.DEFINE_string("workdir", None, "trained run; by default the weights in the package")
 
@@ -25,16 +27,19 @@ def main() -> None:
     stem, extension = os.path.splitext(_OUT.value)
     if extension.lower() != ".png":
         raise UserError(f"--out={_OUT.value} must end in .png")
-    faces = s2f_tf.load(_WORKDIR.value).draw(_VOICE.value, _FACES.value, _SEED.value, _ANY_SOUND.value)
-    if _SEPARATE.value:
-        files = {f"{stem}-{i}{extension}": face for i, face in enumerate(faces, 1)}
+    if _STRIP.value and _SEPARATE.value:
+        raise UserError("--strip and --separate exclude each other")
+    model, wanted = s2f_tf.load(_WORKDIR.value), (_VOICE.value, _FACES.value, _SEED.value, _ANY_SOUND.value)
+    if _STRIP.value:
+        faces, seconds = model.draw_growing(*wanted)
+        files = {_OUT.value: pictures.grid(faces)}
+        print(pictures.columns_after(seconds), file=sys.stderr)
+    elif _SEPARATE.value:
+        files = {f"{stem}-{i}{extension}": face for i, face in enumerate(model.draw(*wanted), 1)}
     else:
-        files = {_OUT.value: pictures.near_square(faces)}
+        files = {_OUT.value: pictures.near_square(model.draw(*wanted))}
     for path, picture in files.items():
-        try:
-            pictures.save_png(picture, path)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        pictures.save_png(picture, path)
         print(path)
 
 

@@ -1,5 +1,6 @@
 """What a face is drawn from: c of a voice in pieces, and z from a seed, the same on every runtime, to the bit."""
 
+import dataclasses
 import functools
 import statistics
 from collections.abc import Iterable
@@ -10,16 +11,37 @@ import tensorflow as tf
 _LEVELS = 4096
 
 
-def mean_embedding(pieces: Iterable[tuple[np.ndarray, float]]) -> np.ndarray:
-    """The embedding of a voice, float32 [E], of unit length, from those of its pieces, float32 [E] each, and weights.
+@dataclasses.dataclass(frozen=True)
+class EmbeddingSoFar:
+    """The embedding of a voice of which more and more pieces are heard, each once, in memory that does not grow.
 
-    See `audio.encode_voice`. That of one piece is left as it is, to the bit.
+    Attributes:
+        embedding: float32 [E], of unit length; None before the first piece.
     """
-    embeddings, weights = zip(*pieces, strict=True)
-    if len(embeddings) == 1:
-        return embeddings[0]
-    mean = np.average(embeddings, axis=0, weights=weights)
-    return (mean / np.linalg.norm(mean)).astype(np.float32)
+
+    embedding: np.ndarray | None = None
+    _sum: np.ndarray | float = 0.0
+
+    def add(self, embedding: np.ndarray, weight: float) -> "EmbeddingSoFar":
+        """With one piece more. The embedding of the first is left as it is, to the bit.
+
+        Args:
+            embedding: of the piece, float32 [E], of unit length.
+            weight: how much it counts, above 0; see `audio.encode_voice`.
+        """
+        weighed = self._sum + np.float64(weight) * embedding
+        if self.embedding is None:
+            return EmbeddingSoFar(embedding, weighed)
+        return EmbeddingSoFar((weighed / np.linalg.norm(weighed)).astype(np.float32), weighed)
+
+
+def mean_embedding(pieces: Iterable[tuple[np.ndarray, float]]) -> np.ndarray:
+    """The embedding of a voice, float32 [E], of unit length, from those of its pieces, of which there is at least one,
+    and their weights: see `EmbeddingSoFar`."""
+    so_far = EmbeddingSoFar()
+    for embedding, weight in pieces:
+        so_far = so_far.add(embedding, weight)
+    return so_far.embedding
 
 
 @functools.cache

@@ -1,12 +1,15 @@
 """A trained model as a program calls it: paths or arrays in, arrays out, by the graph that is exported."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from s2f_tf import live
+from s2f_tf.config import MIN_SECONDS, SAMPLE_RATE
 from s2f_tf.data import audio
 from s2f_tf.data.face import MAX_SIDE
 from s2f_tf.errors import UserError
@@ -45,18 +48,58 @@ class Model:
 
         The voice is listened to once, and each face depends on it and its own seed alone.
         """
-        if faces < 1:
-            raise ValueError(f"faces must be at least 1, not {faces}")
-        embedding = tf.constant(self.embed(voice, any_sound))
-        return np.stack([self._draw(embedding, tf.constant(seed + i, tf.int64)).numpy() for i in range(faces)])
+        _require_faces(faces)
+        return self._faces(self.embed(voice, any_sound), faces, seed)
+
+    def draw_growing(
+        self, voice: Voice, faces: int = 6, seed: int = 1, any_sound: bool = False
+    ) -> tuple[np.ndarray, list[float]]:
+        """How faces come about: what `draw` gives of the first 0.5, 1, 2, 4 ... s of a sound, and of all of it.
+
+        Beginnings without a voice are left out. The sound is held whole.
+
+        Returns:
+            uint8 [faces, T, H, W, 3], and the T lengths, in seconds.
+        """
+        _require_faces(faces)
+        waveform = voice if isinstance(voice, np.ndarray) else audio.read_sound(os.fspath(voice))
+        whole = self.embed(voice, any_sound)
+        seconds, columns = [], []
+        length = round(MIN_SECONDS * SAMPLE_RATE)
+        while length < len(waveform):
+            with contextlib.suppress(audio.NoVoiceError, audio.SilentError):
+                columns.append(self._faces(self.embed(waveform[:length], any_sound), faces, seed))
+                seconds.append(length / SAMPLE_RATE)
+            length *= 2
+        columns.append(self._faces(whole, faces, seed))
+        return np.stack(columns, axis=1), [*seconds, len(waveform) / SAMPLE_RATE]
+
+    def listen(
+        self, blocks: Iterable[np.ndarray], rate: int, faces: int = 6, seed: int = 1
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+        """Faces that come about while somebody speaks. Memory is bounded, however long that lasts.
+
+        Args:
+            blocks: float [n] in [-1, 1], mono, or [n, C], of any n, as they come; with their end the sound ends.
+            rate: of the blocks, in Hz.
+            faces: how many.
+            seed: of the first face; each further face takes the next.
+
+        Yields:
+            What `draw` and `embed` would give of all that was heard so far, uint8 [faces, H, W, 3] and float32 [E], all
+            but the same (see `live.embeddings`), and how much that is, in seconds of sound: after about each second in
+            which there was voice, and at the end. Nothing where there is no voice, or less than `config.MIN_SECONDS`.
+
+        Raises:
+            SoundError: where a block is not what is said above.
+        """
+        _require_faces(faces)
+        for embedding, seconds in live.embeddings(blocks, rate, self._hear):
+            yield self._faces(embedding, faces, seed), embedding, seconds
 
     def embed(self, voice: Voice, any_sound: bool = False) -> np.ndarray:
         """What the model hears of a voice, float32 [E], of unit length."""
-
-        def hear(wav: bytes) -> np.ndarray:
-            return self._embed_speech(tf.constant([wav]))["embedding"][0].numpy()
-
-        return mean_embedding((hear(wav), weight) for wav, weight in audio.encode_voice(voice, any_sound))
+        return mean_embedding((self._hear(wav), weight) for wav, weight in audio.encode_voice(voice, any_sound))
 
     def embed_face(self, picture: Picture) -> np.ndarray:
         """What it sees of a face, float32 [E], of unit length."""
@@ -66,6 +109,18 @@ class Model:
         """How likely each of these faces is that of the voice, given that one of them is: float32 [N], of sum 1."""
         encoded = tf.constant([_encoded(picture) for picture in pictures], tf.string)
         return self._match(tf.constant(self.embed(voice, any_sound)), encoded).numpy()
+
+    def _hear(self, wav: bytes) -> np.ndarray:
+        return self._embed_speech(tf.constant([wav]))["embedding"][0].numpy()
+
+    def _faces(self, embedding: np.ndarray, faces: int, seed: int) -> np.ndarray:
+        c = tf.constant(embedding)
+        return np.stack([self._draw(c, tf.constant(seed + i, tf.int64)).numpy() for i in range(faces)])
+
+
+def _require_faces(faces: int) -> None:
+    if faces < 1:
+        raise ValueError(f"faces must be at least 1, not {faces}")
 
 
 def _encoded(picture: Picture) -> bytes:

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import os
+from collections.abc import Sequence
 
 import keras
 import matplotlib
@@ -13,6 +14,7 @@ import tensorflow as tf
 from s2f_tf.aside import written_aside
 from s2f_tf.config import Config
 from s2f_tf.data import png, reader
+from s2f_tf.errors import UserError
 from s2f_tf.latent import z_from_seed
 
 
@@ -63,20 +65,28 @@ def to_uint8(faces: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((faces + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
+def grid(faces: np.ndarray) -> np.ndarray:
+    """Faces in rows and columns, uint8 [R, C, H, W, 3], as one picture, uint8 [R H, C W, 3]."""
+    rows, columns, height, width, _ = faces.shape
+    return faces.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+
+
 def tile(faces: np.ndarray) -> np.ndarray:
     """A grid of faces, [R, C, H, W, 3] in [-1, 1], as one picture, uint8 [R H, C W, 3]."""
-    rows, columns, height, width, _ = faces.shape
-    return to_uint8(faces).transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+    return grid(to_uint8(faces))
 
 
 def near_square(faces: np.ndarray) -> np.ndarray:
     """Faces, uint8 [N, H, W, 3], as one picture, as near to a square as it gets, wider than high; the rest is white."""
     columns = math.ceil(math.sqrt(len(faces)))
     rows = math.ceil(len(faces) / columns)
-    count, height, width, _ = faces.shape
-    white = np.full((rows * columns - count, height, width, 3), 255, np.uint8)
-    grid = np.concatenate([faces, white]).reshape(rows, columns, height, width, 3)
-    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+    white = np.full((rows * columns - len(faces), *faces.shape[1:]), 255, np.uint8)
+    return grid(np.concatenate([faces, white]).reshape(rows, columns, *faces.shape[1:]))
+
+
+def columns_after(seconds: Sequence[float]) -> str:
+    """What the columns of a strip are, in words."""
+    return f"columns: after {', '.join(f'{s:.4g}' for s in seconds)} s of sound"
 
 
 def held_out_grid(generator: keras.Model, examples: HeldOut, faces: int = 6) -> np.ndarray:
@@ -87,10 +97,16 @@ def held_out_grid(generator: keras.Model, examples: HeldOut, faces: int = 6) -> 
 
 
 def save_png(picture: np.ndarray, path: str) -> None:
-    """Writes uint8 [H, W, 3] as a PNG that says it is synthetic, aside and then renamed."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with written_aside(path) as part, open(part, "wb") as file:
-        file.write(png.encode_png(picture).numpy())
+    """Writes uint8 [H, W, 3] as a PNG that says it is synthetic, aside and then renamed.
+
+    Raises `UserError` where it cannot be written.
+    """
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with written_aside(path) as part, open(part, "wb") as file:
+            file.write(png.encode_png(picture).numpy())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def held_out_picture(generator: keras.Model, examples: HeldOut, faces: int = 5) -> matplotlib.figure.Figure:

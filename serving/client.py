@@ -26,6 +26,8 @@ from s2f_tf.data.png import encode_png
 from s2f_tf.errors import UserError
 from s2f_tf.latent import mean_embedding, z_from_seed
 
+from . import live
+
 with command.extra("serving"):
     import grpc
     import requests
@@ -107,19 +109,20 @@ class Client(abc.ABC):
 
     def draw(self, voice: bytes | Iterable[tuple[bytes, float]], seeds: Sequence[int]) -> list[bytes]:
         """A PNG for each seed, drawn from a voice: a WAV file of 0.5 to 30 s, or the pieces of `audio.encode_voice`."""
-        encoded: list[bytes] = []
         if isinstance(voice, bytes):
+            encoded: list[bytes] = []
             for part in _parts(seeds):
                 inputs = {"wav_bytes": [voice] * len(part), "seed": np.array(part, np.int64)}
                 encoded += list(self.predict("serving_default", inputs)["png_bytes"])
             return encoded
-        embedding = self.embed_speech(voice)
+        return [encode_png(face).numpy() for face in self.draw_embedding(self.embed_speech(voice), seeds)]
+
+    def draw_embedding(self, embedding: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """A face for each seed, uint8 [N, H, W, 3], of a voice's embedding, float32 [E]."""
         z_shape = self._patiently(self._signatures)["generate_from_embedding"]["inputs"]["z"]["tensor_shape"]
-        for part in _parts(seeds):
-            z = z_from_seed(np.array(part, np.int64), int(z_shape["dim"][1]["size"])).numpy()
-            faces = self.generate(np.stack([embedding] * len(part)), z)
-            encoded += [encode_png(face).numpy() for face in faces]
-        return encoded
+        size = int(z_shape["dim"][1]["size"])
+        parts = (z_from_seed(np.array(part, np.int64), size).numpy() for part in _parts(seeds))
+        return np.concatenate([self.generate(np.stack([embedding] * len(z)), z) for z in parts])
 
     def embed_speech(self, voice: bytes | Iterable[tuple[bytes, float]]) -> np.ndarray:
         """The embedding, float32 [E], of unit length, of a voice: see `draw`. Its pieces are sent one after another."""
@@ -293,7 +296,11 @@ def _define_flags() -> None:
     """Of the command alone: whoever imports the library has flags of their own."""
     flags.DEFINE_string("target", None, "host:port of the server; by default localhost:8500, or :8501 for REST")
     flags.DEFINE_boolean("rest", False, "speak REST instead of gRPC")
-    flags.DEFINE_string("voice", None, "sound file of a voice, half a second or longer", required=True)
+    flags.DEFINE_string("voice", None, "sound file of a voice, half a second or longer")
+    flags.DEFINE_boolean("live", False, "hear a voice from standard input instead, and draw it anew each second")
+    flags.DEFINE_integer("rate", None, "of --live where no WAV comes but samples alone (s16le), in Hz", lower_bound=1)
+    flags.DEFINE_integer("channels", None, "of such samples, by default one", lower_bound=1, upper_bound=8)
+    flags.DEFINE_boolean("strip", False, "of --live: one picture at the end, of how the faces came about")
     flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
     flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
     flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
@@ -328,20 +335,27 @@ def _connect() -> GrpcClient | RestClient:
 
 
 def main() -> None:
-    """Sends a voice, and writes the faces that come back as one picture."""
+    """Sends a voice, and writes the faces that come back as one picture, or as one after another."""
     values = flags.FLAGS
     if os.path.splitext(values.out)[1].lower() != ".png":
         raise UserError(f"--out={values.out} must end in .png")
-    pieces = audio.encode_voice(values.voice, values.any_sound)
-    first = list(itertools.islice(pieces, 2))
-    voice = first[0][0] if len(first) == 1 else itertools.chain(first, pieces)
-    with _connect() as client:
-        encoded = client.draw(voice, range(values.seed, values.seed + values.faces))
-    faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in encoded])
-    try:
+    if values.live == (values.voice is not None):
+        raise UserError("a voice comes either from a file, by --voice, or from standard input, by --live")
+    for flag in ("any_sound",) if values.live else ("rate", "channels", "strip"):
+        if values[flag].present:
+            raise UserError(f"--{flag} goes with {'--voice' if values.live else '--live'}")
+    seeds = range(values.seed, values.seed + values.faces)
+    if values.live:
+        with _connect() as client:
+            live.show(client, values.rate, values.channels, seeds, values.out, values.strip)
+    else:
+        pieces = audio.encode_voice(values.voice, values.any_sound)
+        first = list(itertools.islice(pieces, 2))
+        voice = first[0][0] if len(first) == 1 else itertools.chain(first, pieces)
+        with _connect() as client:
+            encoded = client.draw(voice, seeds)
+        faces = np.stack([tf.io.decode_png(picture, channels=3).numpy() for picture in encoded])
         pictures.save_png(pictures.near_square(faces), values.out)
-    except OSError as error:
-        raise UserError(f"{values.out} cannot be written: {error.strerror}") from error
     print(values.out)
 
 

@@ -65,6 +65,21 @@ def test_a_face_depends_on_its_seed_alone(workdir, voice, tmp_path):
     assert_same_picture(pixels(tmp_path / "a-1.png"), second)
 
 
+def test_a_strip_tells_how_the_faces_come_about(workdir, voice, tiny, tmp_path):
+    size = tiny.data.face_size
+    flags = [f"--workdir={workdir}", "--faces=2", "--seed=7"]
+    result = generate(*flags, f"--voice={voice}", f"--out={tmp_path / 'strip.png'}", "--strip")
+    assert (result.returncode, result.stdout.split()) == (0, [str(tmp_path / "strip.png")])
+    assert "columns: after 0.5, 1, 2 s of sound" in result.stderr
+    strip = pixels(tmp_path / "strip.png")
+    assert strip.shape == (2 * size, 3 * size, 3)
+    soundfile.write(tmp_path / "start.flac", soundfile.read(voice)[0][: SAMPLE_RATE // 2], SAMPLE_RATE)
+    for name, column in ((tmp_path / "start.flac", 0), (voice, 2)):
+        generate(*flags, f"--voice={name}", f"--out={tmp_path / 'a.png'}")
+        rows = strip[:, column * size : (column + 1) * size]
+        assert_same_picture(np.concatenate([rows[:size], rows[size:]], axis=1), pixels(tmp_path / "a.png"))
+
+
 def test_what_holds_no_voice_is_refused_unless_any_sound_is_wanted(workdir, tmp_path):
     soundfile.write(tmp_path / "hum.wav", np.sin(2 * np.pi * 50 * np.arange(SAMPLE_RATE) / SAMPLE_RATE), SAMPLE_RATE)
     flags = [f"--workdir={workdir}", f"--voice={tmp_path / 'hum.wav'}", f"--out={tmp_path / 'a.png'}", "--faces=1"]
@@ -81,6 +96,7 @@ def test_what_holds_no_voice_is_refused_unless_any_sound_is_wanted(workdir, tmp_
         (["--voice={voice}", "--out=/proc/no/faces.png"], "/proc/no/faces.png cannot be written"),
         (["--voice={voice}", "--workdir=nowhere"], "nowhere is not a work directory"),
         (["--voice={voice}", "--faces=0"], "faces"),
+        (["--voice={voice}", "--strip", "--separate"], "--strip and --separate exclude each other"),
         ([], "--voice"),
     ],
 )

@@ -22,10 +22,11 @@ from s2f_tf.errors import UserError
 
 MIN_RATE, MAX_RATE = 8_000, 48_000  # Hz; what `resample` and an exported model accept
 SILENCE = 1e-4  # -80 dB relative to full scale: a sound that is nowhere louder is silent
+UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
+MAX_CHANNELS = 8
 
 _PIECE = int(MAX_SECONDS * SAMPLE_RATE)  # samples of a long sound that are heard at once
 _LOUD = 0.25  # the least that the loudest sample of a voice is, before it is rounded to 16 bits
-_UNKNOWN_LENGTH = 0x7FFF0000  # a WAV written to a pipe promises this much or more, since it cannot know
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE  # format tags of WAV
 _KINDS_OF_SAMPLES = (  # of a client's WAV file: format tag, bits
     *((_PCM, bits) for bits in (8, 16, 24, 32)),
@@ -34,7 +35,6 @@ _KINDS_OF_SAMPLES = (  # of a client's WAV file: format tag, bits
     (_MU_LAW, 8),
 )
 _SAMPLES_ALLOWED = "PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law"
-_MAX_CHANNELS = 8
 _MAX_CHUNKS = 256  # of a client's WAV file before its sound
 _CHUNKS_BEHIND = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"fact", b"iXML", b"smpl")  # the sound, in WAV files
 _JOIN_SAMPLES = 2048  # in which `resample`'s filter has died away
@@ -299,16 +299,16 @@ def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:
     # another chunk follows.
     follows = tf.reduce_any(tf.strings.substr(padded, data_at, 4) == _CHUNKS_BEHIND)
     follows &= _unsigned(padded, data_at + 4, 4) <= present - 8
-    is_promise = ((promised > 0) | follows) & (promised < _UNKNOWN_LENGTH)
-    frame_bytes = tf.clip_by_value(channels, 1, _MAX_CHANNELS) * tf.maximum(bits // 8, 1)
+    is_promise = ((promised > 0) | follows) & (promised < UNKNOWN_LENGTH)
+    frame_bytes = tf.clip_by_value(channels, 1, MAX_CHANNELS) * tf.maximum(bits // 8, 1)
     frames = tf.where(is_promise, tf.minimum(promised, present), present) // frame_bytes
     seconds = tf.cast(frames, tf.float32) / tf.cast(tf.maximum(rate, 1), tf.float32)
     problem = _first_problem(
         (~is_wav, [f"not a WAV file: WAV of {_SAMPLES_ALLOWED} is allowed"]),
         (~tf.reduce_any(matches), ["WAV of ", bits, " bits in format ", tag, f": {_SAMPLES_ALLOWED} is allowed"]),
         (
-            (channels < 1) | (channels > _MAX_CHANNELS),
-            ["WAV of ", channels, f" channels: 1 to {_MAX_CHANNELS} are allowed"],
+            (channels < 1) | (channels > MAX_CHANNELS),
+            ["WAV of ", channels, f" channels: 1 to {MAX_CHANNELS} are allowed"],
         ),
         (
             (rate < MIN_RATE) | (rate > MAX_RATE),
@@ -372,7 +372,7 @@ def _require_whole_wav(file: BinaryIO, path: str) -> None:
             name, promised = struct.unpack("<4sI", header)
             if name == b"data":
                 present = os.path.getsize(path) - file.tell()
-                if present < promised < _UNKNOWN_LENGTH:
+                if present < promised < UNKNOWN_LENGTH:
                     raise SoundError(
                         f"{path} is cut short: its header promises {promised} bytes of sound and {present} are there"
                     )
