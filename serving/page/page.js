@@ -210,6 +210,8 @@ async function drawOnce() {
     stopFading();
     if (fades) fade(slots.map(({ canvas }) => canvas), steps.map((row) => row.map((face) => pictureOf(face))), finish);
     else finish();
+  } catch (error) {
+    if (live === forming) throw error; // otherwise nobody waits for it any more
   } finally {
     element("faces").classList.remove("busy");
   }
