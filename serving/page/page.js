@@ -9,7 +9,7 @@ import { Recording, decode, drawWaveform, encodeVoice, toMono, weighed } from ".
 
 const COUNT = 6;
 const STEP = 0.25; // radians, at most, between two faces that are drawn for a fade
-const MOST_STEPS = 4;
+const MOST_STEPS = 2; // each takes the server as long as the faces themselves
 const element = (id) => document.getElementById(id);
 const say = (text, isError = false, where = "status") => {
   element(where).textContent = text;
