@@ -9,16 +9,15 @@ export class Model {
     this.info = info;
   }
 
-  /** Of a voice in one piece or several, {wav, weight}: the weighted mean of their embeddings, of unit length. */
-  async embed(pieces) {
+  /** What is heard of each piece of a voice, {wav, weight}: {embedding, weight}. */
+  async hear(pieces) {
     const embeddings = await this.#predict("embed_speech", { wav_bytes: pieces.map(({ wav }) => bytes(wav)) });
-    const whole = mean(embeddings, pieces);
-    return whole.map((x) => x / Math.hypot(...whole));
+    return pieces.map(({ weight }, i) => ({ embedding: embeddings[i], weight }));
   }
 
-  /** For each z a face: {size, pixels}, with red, green and blue of each pixel. */
-  async draw(embedding, zs) {
-    const images = await this.#predict("generate_from_embedding", { embedding: zs.map(() => embedding), z: zs });
+  /** For each embedding with its z a face: {size, pixels}, with red, green and blue of each pixel. */
+  async draw(embeddings, zs) {
+    const images = await this.#predict("generate_from_embedding", { embedding: embeddings, z: zs });
     return images.map((rows) => ({ size: rows.length, pixels: rows.flat() }));
   }
 
@@ -62,6 +61,12 @@ async function answer(response) {
   return content;
 }
 
+/** The embedding of a voice from those of its pieces, {embedding, weight}: their weighted mean, of unit length. */
+export function merged(heard) {
+  const whole = mean(heard.map(({ embedding }) => embedding), heard);
+  return whole.map((x) => x / Math.hypot(...whole));
+}
+
 /** Of rows of numbers, each with the weight of its piece. */
 function mean(rows, pieces) {
   const all = pieces.reduce((sum, { weight }) => sum + weight, 0);
@@ -74,9 +79,14 @@ function bytes(array) {
   return { b64: btoa(binary) };
 }
 
+/** Between two embeddings, in radians. */
+export function angleBetween(one, other) {
+  return Math.acos(Math.max(-1, Math.min(1, one.reduce((sum, x, i) => sum + x * other[i], 0))));
+}
+
 /** The point at a share of the way between two embeddings, on the sphere they lie on. */
 export function slerp(start, end, share) {
-  const angle = Math.acos(Math.max(-1, Math.min(1, start.reduce((sum, x, i) => sum + x * end[i], 0))));
+  const angle = angleBetween(start, end);
   if (angle < 1e-6) return start;
   const [a, b] = [Math.sin((1 - share) * angle) / Math.sin(angle), Math.sin(share * angle) / Math.sin(angle)];
   return start.map((x, i) => a * x + b * end[i]);

@@ -1,10 +1,15 @@
-// The page: a voice, faces for it, others, those between two voices, and photographs ranked by the voice.
+// The page: a voice, faces for it, also while it is spoken, others, those between two voices, and photographs ranked by
+// the voice.
 
-import { Model, slerp } from "./model.js";
+import { fade, stopFading } from "./fade.js";
+import { Live } from "./live.js";
+import { Model, angleBetween, merged, slerp } from "./model.js";
 import { toPng } from "./png.js";
 import { Recording, decode, drawWaveform, encodeVoice, toMono, weighed } from "./sound.js";
 
 const COUNT = 6;
+const STEP = 0.25; // radians, at most, between two faces that are drawn for a fade
+const MOST_STEPS = 2; // each takes the server as long as the faces themselves
 const element = (id) => document.getElementById(id);
 const say = (text, isError = false, where = "status") => {
   element(where).textContent = text;
@@ -17,10 +22,21 @@ let model;
 let connected; // what is pressed before that waits for it
 let voices = []; // the last two: {name, seconds, pieces, embedding}
 let recording = null;
+let forming = null; // the embedding of what was heard so far, while somebody speaks and faces are drawn
+let shown = null; // the embedding of the faces that are shown
 let voicesHeard = 0;
+let remembered = {}; // from one visit to the next, where the browser allows that
+try {
+  remembered = localStorage;
+} catch {
+  // then for this visit
+}
 
 async function start() {
   connected = Model.connect();
+  const live = element("live");
+  live.checked = remembered.live !== "off";
+  live.addEventListener("change", () => (remembered.live = live.checked ? "on" : "off"));
   element("record").addEventListener("click", () => attempt(toggleRecording));
   element("file").addEventListener("change", ({ target }) => attempt(() => hearFile(target.files[0])));
   element("others").addEventListener("click", () => attempt(otherFaces));
@@ -57,12 +73,14 @@ async function attempt(action, where = "status") {
 
 async function toggleRecording() {
   if (recording) {
-    await hear(await endRecording(), `voice ${voicesHeard + 1}`);
+    const hasFaces = forming !== null; // they have come about by this voice, and stay the same people
+    await hear(await endRecording(), `voice ${voicesHeard + 1}`, hasFaces);
     return;
   }
   const button = element("record");
   let heard = 0;
   let recent = new Float32Array(0);
+  let live;
   button.disabled = true;
   try {
     recording = await Recording.start((block, rate) => {
@@ -72,7 +90,16 @@ async function toggleRecording() {
       recent.set(kept);
       recent.set(block, kept.length);
       drawWaveform(element("waveform"), recent);
-      if (heard / rate >= model.info.max_seconds && recording) attempt(toggleRecording);
+      if (!recording) return;
+      if (heard / rate >= model.info.max_seconds) attempt(toggleRecording);
+      else if (element("live").checked) live.update(heard / rate);
+    });
+    const current = recording;
+    live = new Live(model, current, async (embedding) => {
+      if (recording !== current) return; // it has ended meanwhile
+      if (!forming) renewFaces();
+      forming = embedding;
+      await drawFaces();
     });
   } finally {
     button.disabled = false;
@@ -85,6 +112,7 @@ async function toggleRecording() {
 function endRecording() {
   const done = recording;
   recording = null;
+  forming = null;
   element("record").setAttribute("aria-pressed", "false");
   element("record-text").textContent = "Speak";
   return done.stop();
@@ -102,15 +130,16 @@ async function hearExample(button) {
   await hear(await decode(await response.blob()), button.textContent.toLowerCase());
 }
 
-async function hear(buffer, name) {
+async function hear(buffer, name, hasFaces = false) {
   const { min_seconds: least, max_seconds: most } = model.info;
   if (buffer.duration < least) throw new Error(`That was too short: a voice must last at least ${least} s.`);
   const mono = await toMono(buffer);
   drawWaveform(element("waveform"), mono.samples);
   say("Looking for a voice …");
   const pieces = await weighed(encodeVoice(mono, most));
+  if (!pieces.length) throw new Error("That was silent.");
   const voiced = pieces.filter(({ weight }) => weight);
-  const voice = { name, seconds: buffer.duration };
+  const voice = { name, seconds: buffer.duration, hasFaces };
   if (voiced.length) {
     await drawVoice({ ...voice, pieces: voiced });
     return;
@@ -123,7 +152,7 @@ async function hear(buffer, name) {
 
 async function drawVoice(voice) {
   say("Drawing …");
-  voices = [...voices.slice(-1), { ...voice, embedding: await model.embed(voice.pieces) }];
+  voices = [...voices.slice(-1), { ...voice, embedding: merged(await model.hear(voice.pieces)) }];
   voicesHeard++;
   element("share").value = 100;
   if (voices.length === 2) {
@@ -131,15 +160,20 @@ async function drawVoice(voice) {
     element("before").textContent = voices[0].name;
     element("after").textContent = voices[1].name;
   }
-  await otherFaces();
+  element("others").disabled = false;
+  if (!voice.hasFaces) renewFaces();
+  await drawFaces();
   say(`Faces for ${voice.name}, ${voice.seconds.toFixed(1)} s.`);
 }
 
 async function otherFaces() {
+  renewFaces();
+  await drawFaces();
+}
+
+function renewFaces() {
   while (slots.length < COUNT) slots.push(makeSlot(slots.length + 1));
   for (const slot of slots) if (!slot.kept) slot.z = model.randomZ();
-  element("others").disabled = false;
-  await drawFaces();
 }
 
 // While one request is under way, only the last of what is asked for meanwhile is asked next.
@@ -162,15 +196,37 @@ function drawFaces() {
 }
 
 async function drawOnce() {
-  const share = element("share").value / 100;
-  const [first, last] = [voices[0].embedding, voices.at(-1).embedding];
-  element("faces").classList.add("busy");
+  const live = forming;
+  const way = live ? wayTo(live) : [slerp(voices[0].embedding, voices.at(-1).embedding, element("share").value / 100)];
+  const zs = slots.map(({ z }) => z);
+  element("faces").classList.toggle("busy", !live);
   try {
-    const faces = await model.draw(slerp(first, last, share), slots.map((slot) => slot.z));
-    faces.forEach((face, i) => paint(slots[i], face));
+    const faces = await model.draw(way.flatMap((point) => zs.map(() => point)), way.flatMap(() => zs));
+    if (live !== forming) return; // it comes too late: something else is shown or will be
+    const fades = live && moves();
+    shown = way.at(-1);
+    const steps = way.map((_, step) => faces.slice(step * zs.length, (step + 1) * zs.length));
+    const finish = () => slots.forEach((slot, i) => paint(slot, steps.at(-1)[i]));
+    stopFading();
+    if (fades) fade(slots.map(({ canvas }) => canvas), steps.map((row) => row.map((face) => pictureOf(face))), finish);
+    else finish();
+  } catch (error) {
+    if (live === forming) throw error; // otherwise nobody waits for it any more
   } finally {
     element("faces").classList.remove("busy");
   }
+}
+
+/** The embeddings to be drawn, one after another, to get from what is shown to another: the farther, the more. */
+function wayTo(end) {
+  if (!moves()) return [end];
+  const steps = Math.max(1, Math.min(MOST_STEPS, Math.ceil(angleBetween(shown, end) / STEP)));
+  return Array.from({ length: steps }, (_, i) => slerp(shown, end, (i + 1) / steps));
+}
+
+/** Whether faces fade: not where there are none yet, nor for who asks the system for less motion. */
+function moves() {
+  return shown !== null && !matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 function makeSlot(number) {
@@ -195,11 +251,16 @@ function makeSlot(number) {
   return slot;
 }
 
-async function paint({ canvas, link }, { size, pixels }) {
+function pictureOf({ size, pixels }, canvas = document.createElement("canvas")) {
   canvas.width = canvas.height = size;
   const image = new ImageData(size, size);
   pixels.forEach((pixel, i) => image.data.set([...pixel, 255], 4 * i));
   canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+async function paint({ canvas, link }, face) {
+  pictureOf(face, canvas);
   const png = await toPng(canvas);
   URL.revokeObjectURL(link.href);
   link.href = URL.createObjectURL(png);

@@ -6,7 +6,7 @@ const MOST_RATE = 48000;
 const SILENCE = 1e-4; // of the loudest sample
 const LOUD = 0.25; // the least that it shall be in 16 bits
 
-/** Records until `stop()`, which gives an AudioBuffer; `onBlock` gets every block of sound meanwhile, mixed. */
+/** Records until `stop()`, which gives all of it; `onBlock` gets every block of sound meanwhile, mixed. */
 export class Recording {
   static async start(onBlock) {
     if (!navigator.mediaDevices?.getUserMedia) {
@@ -43,11 +43,17 @@ export class Recording {
   async stop() {
     for (const track of this.stream.getTracks()) track.stop();
     await this.context.close();
-    const length = this.blocks.reduce((sum, [samples]) => sum + samples.length, 0);
+    return this.sound();
+  }
+
+  /** An AudioBuffer of what was recorded, from a block on. */
+  sound(from = 0) {
+    const blocks = this.blocks.slice(from);
+    const length = blocks.reduce((sum, [samples]) => sum + samples.length, 0);
     const { sampleRate } = this.context;
     const buffer = new AudioBuffer({ length: Math.max(1, length), numberOfChannels: 2, sampleRate });
     let at = 0;
-    for (const block of this.blocks) {
+    for (const block of blocks) {
       block.forEach((samples, channel) => buffer.copyToChannel(samples, channel, at));
       at += block[0].length;
     }
@@ -109,8 +115,8 @@ function variance(samples) {
 }
 
 /**
- * WAV files, as bytes, of pieces of so many seconds, but for silent ones; the last two are alike and shorter. So Python's
- * `encode_voice` makes them.
+ * WAV files, as bytes, of pieces of so many seconds, but for silent ones: none of silence. The last two are alike and
+ * shorter. So Python's `encode_voice` makes them.
  */
 export function encodeVoice({ samples, rate }, seconds) {
   const most = Math.floor(seconds * rate);
@@ -120,7 +126,6 @@ export function encodeVoice({ samples, rate }, seconds) {
   const half = rest.length > most ? Math.ceil(rest.length / 2) : rest.length;
   pieces.push(rest.subarray(0, half), rest.subarray(half));
   const loud = pieces.filter((piece) => piece.some((sample) => Math.abs(sample) >= SILENCE));
-  if (!loud.length) throw new Error("That was silent.");
   return loud.map((piece) => encodeWav(piece, rate));
 }
 

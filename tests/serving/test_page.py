@@ -142,6 +142,169 @@ def test_a_microphone_that_hums_brings_no_faces_but_where_that_is_wanted(browser
     assert len(faces(driver)) == 6 and not anyway.is_displayed()
 
 
+def watch(driver, still=False):
+    """Has a page remember what it asks of signatures and is answered, `asked`, in order of the answers, and what it
+    shows as its first face, `shown`; `still` asks for less motion. Answers come by `late` milliseconds late, and faces
+    not before the promise `faces` is kept."""
+    motion = {"name": "prefers-reduced-motion", "value": "reduce" if still else ""}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [motion]})
+    driver.refresh()
+    driver.execute_script(
+        """Object.assign(window, { asked: [], shown: [], faded: 0, late: 0, faces: null, underWay: [], most: 0 });
+        const { fetch } = window, { putImageData, drawImage } = CanvasRenderingContext2D.prototype;
+        window.fetch = async (...what) => {
+            if (!what[1]) return fetch(...what);
+            const one = JSON.parse(what[1].body);
+            window.underWay.push(one.signature_name);
+            window.most = Math.max(window.most, window.underWay.length);
+            const response = await fetch(...what);
+            one.outputs = (await response.clone().json()).outputs;
+            await new Promise((go) => setTimeout(go, window.late));
+            if (one.signature_name === "generate_from_embedding") await window.faces;
+            window.underWay.splice(window.underWay.indexOf(one.signature_name), 1);
+            window.asked.push(one);
+            return response;
+        };
+        const isFirst = ({ canvas }) => canvas === document.querySelector(".faces canvas");
+        CanvasRenderingContext2D.prototype.putImageData = function (image, ...at) {
+            if (isFirst(this)) window.shown.push(Array.from(image.data.filter((_, i) => i % 4 < 3)));
+            putImageData.call(this, image, ...at);
+        };
+        CanvasRenderingContext2D.prototype.drawImage = function (...what) {
+            if (isFirst(this)) window.faded++;
+            drawImage.call(this, ...what);
+        };"""
+    )
+
+
+def asked(driver, signature):
+    """The inputs and outputs of what a watched page has asked of a signature and was answered."""
+    return driver.execute_script("return window.asked.filter((one) => one.signature_name === arguments[0])", signature)
+
+
+def drawn(driver):
+    """How often a watched page was answered with faces."""
+    count = "return window.asked.filter((one) => one.signature_name === 'generate_from_embedding').length"
+    return driver.execute_script(count)
+
+
+def test_faces_come_while_somebody_speaks_and_none_after_newer_ones(page):
+    watch(page, still=True)
+    page.execute_script("window.late = 700")
+    record = start_to_speak(page)
+    wait(page, lambda: page.execute_script("return window.shown.length") >= 3)
+    assert status(page).startswith("Listening") and page.execute_script("return window.most") == 1
+    assert not find(page, "#others").is_enabled()  # there is no whole voice yet
+    page.execute_script("window.faces = new Promise((come) => (window.come = come))")
+    wait(page, lambda: page.execute_script("return window.underWay[0]") == "generate_from_embedding")
+    record.click()
+    wait(page, lambda: status(page).startswith("Drawing"))
+    page.execute_script("window.come()")
+    wait(page, lambda: status(page).startswith("Faces for voice 1"))
+    *shown, late, last = [np.ravel(one["outputs"][0]).tolist() for one in asked(page, "generate_from_embedding")]
+    assert page.execute_script("return window.shown") == [*shown, last] and late not in (*shown, last)
+    assert page.execute_script("return window.faded") == 0
+    zs = [one["inputs"]["z"] for one in asked(page, "generate_from_embedding")]
+    assert all(z == zs[0] for z in zs)  # the same people from the first to the last
+
+
+def test_faces_of_who_spoke_are_those_of_the_same_sound_from_a_file(page, tmp_path):
+    watch(page)
+    record = start_to_speak(page)
+    wait(page, lambda: drawn(page) >= 3)
+    record.click()
+    wait(page, lambda: status(page).startswith("Faces for voice 1"))
+    for button in page.find_elements(By.CSS_SELECTOR, ".faces button"):
+        button.click()
+    spoken = faces(page)
+    (wav,) = asked(page, "embed_speech")[-1]["inputs"]["wav_bytes"]
+    (tmp_path / "same.wav").write_bytes(base64.b64decode(wav["b64"]))
+    find(page, "#file").send_keys(str(tmp_path / "same.wav"))
+    wait(page, lambda: status(page).startswith("Faces for same.wav"))
+    assert_same_picture(faces(page), spoken)
+
+
+def test_faces_fade_along_the_way_of_embeddings(page):
+    watch(page)
+    hear(page, 2)
+    start = np.array(asked(page, "generate_from_embedding")[0]["inputs"]["embedding"])
+    page.execute_script("window.asked = []")
+    for button in page.find_elements(By.CSS_SELECTOR, ".faces button"):
+        button.click()
+    record = start_to_speak(page)
+    wait(page, lambda: drawn(page) >= 2)
+    record.click()
+    wait(page, lambda: status(page).startswith("Faces for voice 2"))
+    ways = [np.array(one["inputs"]["embedding"])[::6] for one in asked(page, "generate_from_embedding")]
+    assert page.execute_script("return window.faded") > 0
+    assert len(ways[0]) > 1 and len(ways[-1]) == 1  # from another voice it is far; what is not live is drawn once
+    for before, way in zip([start, *ways], ways[:-1], strict=False):
+        to_end = np.arccos(np.clip([before[-1] @ way[-1], *(way @ way[-1])], -1, 1))
+        np.testing.assert_allclose(to_end, np.linspace(to_end[0], 0, len(way) + 1), atol=2e-3)
+
+
+def test_nothing_is_asked_while_somebody_speaks_where_that_is_switched_off(page):
+    watch(page)
+    find(page, "#live").click()
+    record = start_to_speak(page)
+    page.execute_async_script("setTimeout(arguments[0], 2500)")
+    assert not page.find_elements(By.CSS_SELECTOR, ".faces li")
+    record.click()
+    wait(page, lambda: status(page).startswith("Faces for voice 1"))
+    signatures = page.execute_script("return window.asked.map((one) => one.signature_name)")
+    assert signatures == ["embed_speech", "generate_from_embedding"]
+    page.refresh()
+    assert not find(page, "#live").is_selected()
+    find(page, "#live").click()
+    page.refresh()
+    assert find(page, "#live").is_selected()
+
+
+LISTEN = """const [samples, done] = arguments;
+    const { Live } = await import("./live.js");
+    const { Model, merged } = await import("./model.js");
+    const { Recording, encodeVoice, toMono, weighed } = await import("./sound.js");
+    const model = await Model.connect();
+    const recording = new Recording(null, { sampleRate: 16000 });
+    const seen = [], sent = [];
+    const dot = (one, other) => one.reduce((sum, x, i) => sum + x * other[i], 0);
+    const listened = { info: model.info, hear: (pieces) => (sent.push(...pieces), model.hear(pieces)) };
+    const live = new Live(listened, recording, async (embedding) => {
+        const whole = merged(await model.hear(await weighed(encodeVoice(await toMono(recording.sound()), 30))));
+        seen.push([seconds, dot(whole, embedding)]);
+    });
+    let seconds = 0;
+    for (let at = 0; at + 2048 <= samples.length; at += 2048) {
+        const block = Float32Array.from(samples.slice(at, at + 2048));
+        recording.blocks.push([block, block]);
+        seconds = (at + 2048) / 16000;
+        await live.update(seconds);
+    }
+    done([seen, sent.map(({ wav }) => (wav.length - 44) / 32000)]);"""
+
+
+def listen(driver, samples):
+    """What comes of a sound at 16 kHz: (seconds, cosine to the whole until then), and the seconds of pieces sent."""
+    driver.set_script_timeout(WAIT)
+    return driver.execute_async_script(f"(async (...arguments) => {{ {LISTEN} }})(...arguments)", samples.tolist())
+
+
+@pytest.mark.parametrize("speaker", range(3))
+def test_a_voice_heard_in_pieces_agrees_with_the_whole(page, speaker):
+    voice = synthetic.make_clip(SyntheticConfig(seconds=12), 16, 3, speaker, 0).waveform[: 10 * 16_000]
+    voice[3 * 16_000 : 5 * 16_000] = 0
+    seen, sent = listen(page, voice)
+    assert 7 <= len(seen) <= 10 and all(cosine > 0.98 for seconds, cosine in seen if seconds >= 3)
+    assert min(sent) >= 0.5 and max(sent) < 4.5 and sum(sent) < 2.5 * 10
+
+
+def test_nothing_is_asked_through_silence_and_hum(page):
+    rng = np.random.default_rng(0)
+    late = [np.concatenate([np.zeros(start), hum(2, 16_000)]) for start in range(5_000, 15_000, 1_200)]
+    for sound in (np.zeros(160_000), 1e-3 * rng.normal(size=160_000), hum(10, 16_000), *late):
+        assert listen(page, sound) == [[], []]
+
+
 def test_what_is_pressed_before_the_server_has_answered_is_not_lost(browser, site):
     driver = browser()
     slow = """const fetch = window.fetch;
@@ -384,6 +547,7 @@ def test_everything_is_reached_by_keyboard(page):
         reached.add(focused.get_attribute("id") or focused.get_attribute("aria-label") or focused.text)
     assert {
         "record",
+        "live",
         "file",
         "Example 1",
         "others",
