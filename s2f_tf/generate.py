@@ -17,7 +17,7 @@ _OUT = flags.DEFINE_string("out", "faces.png", "PNG file for the faces")
 _FACES = flags.DEFINE_integer("faces", 6, "how many faces to draw", lower_bound=1, upper_bound=1024)
 _SEED = flags.DEFINE_integer("seed", 1, "of the first face; each further face takes the next", lower_bound=0)
 _SEPARATE = flags.DEFINE_boolean("separate", False, "write <out>-1.png, <out>-2.png, ... instead of one grid")
-_STRIP = flags.DEFINE_boolean("strip", False, "draw how the faces come about: after 0.5, 1, 2, 4 ... s, a row each")
+_STRIP = flags.DEFINE_boolean("strip", False, "draw how the faces come about: after 0.5, 1, 2, 4 ... s, one face a row")
 _ANY_SOUND = flags.DEFINE_boolean("any_sound", False, "draw from a sound without a voice as well: hum, noise or music")
 _WORKDIR = flags.DEFINE_string("workdir", None, "trained run; by default the weights in the package")
 

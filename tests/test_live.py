@@ -104,7 +104,7 @@ def test_what_is_too_short_or_nothing_gives_nothing():
     assert list(live.embeddings([np.zeros(0)], SAMPLE_RATE, None)) == []
 
 
-def test_memory_is_bounded_by_no_end(model):
+def test_memory_is_bounded_where_no_end_comes():
     second = speak(1, 1.0)
     heard = live.embeddings(itertools.repeat(second), SAMPLE_RATE, lambda _: np.array([1, 0], np.float32))
     list(itertools.islice(heard, 10))
