@@ -321,12 +321,12 @@ class MainActivity : Activity() {
     override fun onOptionsItemSelected(item: MenuItem): Boolean {
         when (item.itemId) {
             R.id.live -> {
-                keep(LIVE, !live())
+                choose(LIVE, !live())
                 item.isChecked = live()
                 session.on(Event.Live(live()))
             }
             R.id.accelerator -> {
-                keep(ACCELERATED, !item.isChecked)
+                choose(ACCELERATED, !item.isChecked)
                 recreate()
             }
             R.id.about -> {
@@ -337,11 +337,13 @@ class MainActivity : Activity() {
         return super.onOptionsItemSelected(item)
     }
 
-    private fun keep(choice: String, isOn: Boolean) = getPreferences(Context.MODE_PRIVATE).edit().putBoolean(choice, isOn).apply()
+    private fun live() = choices().getBoolean(LIVE, true)
 
-    private fun live() = getPreferences(Context.MODE_PRIVATE).getBoolean(LIVE, true)
+    private fun accelerated() = choices().getBoolean(ACCELERATED, false)
 
-    private fun accelerated() = getPreferences(Context.MODE_PRIVATE).getBoolean(ACCELERATED, false)
+    private fun choose(name: String, isOn: Boolean) = choices().edit().putBoolean(name, isOn).apply()
+
+    private fun choices() = getPreferences(Context.MODE_PRIVATE)
 
     private fun version(): String = packageManager.getPackageInfo(packageName, 0).versionName.orEmpty()
 

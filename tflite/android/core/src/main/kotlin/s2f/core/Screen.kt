@@ -84,7 +84,7 @@ sealed class Event {
     /** The voice is so loud, from 0 to 1. */
     data class Level(val level: Float) : Event()
 
-    /** The recording that goes on has a piece, or more of one. */
+    /** The recording that goes on has a new piece, or more of the last one. */
     class Grown(val piece: Piece) : Event()
 
     /** The model has heard a piece of recording [take]: null where there was no voice in it. */
@@ -131,7 +131,7 @@ sealed class Effect {
 
     class Embed(val window: FloatArray) : Effect()
 
-    /** Of recording [take], which goes on. */
+    /** Of recording [take], which goes on; answered by [Event.HeardPart]. */
     class EmbedPiece(val piece: Piece, val take: Int) : Effect()
 
     /** For a voice that is kept or, where there is a [take], for that of this recording so far. */
@@ -211,6 +211,7 @@ private fun Screen.hear(): Step = when {
 private fun Screen.draw(): Step = when {
     phase == Phase.LOADING || phase == Phase.BROKEN -> Step(this)
     voices.isEmpty() && forming?.embedding == null -> Step(this)
+    phase == Phase.HEARING && forming?.embedding != null -> Step(this) // since faces of the whole voice come next
     drawing -> Step(copy(redraw = true))
     else -> {
         val seeds = List(FACES) { page * FACES + it }
@@ -228,7 +229,10 @@ private fun Screen.heard(event: Event.HeardPart, forming: Forming): Step {
     val pieces = forming.closed + listOfNotNull(event.heard)
     val next = forming.copy(closed = if (forming.hearing?.closes == true) pieces else forming.closed, hearing = null)
     val heard = copy(forming = next, heardMillis = event.millis)
-    val drawn = if (event.heard == null) Step(heard) else heard.copy(forming = next.copy(embedding = meanEmbedding(pieces))).draw()
+    val drawn = when (event.heard) {
+        null -> Step(heard)
+        else -> heard.copy(forming = next.copy(embedding = meanEmbedding(pieces))).draw()
+    }
     val waited = drawn.screen.hear()
     return Step(waited.screen, drawn.effects + waited.effects)
 }

@@ -170,7 +170,8 @@ class ScreenTest {
     @Test
     fun `while the model is busy only the latest of what grows is kept, and all that is over`() {
         val latest = Piece(FloatArray(32), false)
-        var step = ready.after(Event.Pressed, Event.Grown(growing), Event.Grown(full), Event.Grown(growing), Event.Grown(latest))
+        var step = ready.after(Event.Pressed, Event.Grown(growing))
+        step = step.screen.after(Event.Grown(full), Event.Grown(growing), Event.Grown(latest))
         assertEquals(emptyList<Effect>() to listOf(full, latest), step.effects to step.screen.forming?.waiting)
         step = step.screen.on(part(one))
         assertEquals(2, step.effects.size)
@@ -195,6 +196,9 @@ class ScreenTest {
     fun `what is heard after the button was let go brings no faces of its own`() {
         val step = ready.after(Event.Pressed, Event.Grown(growing), Event.LetGo)
         for (late in listOf(part(one), Event.Grown(growing))) assertEquals(Step(step.screen), step.screen.on(late))
+        val busy = ready.after(Event.Pressed, Event.Grown(growing), part(one), Event.Grown(full), part(other), Event.LetGo).screen
+        assertTrue(busy.redraw)
+        assertEquals(emptyList<Effect>(), busy.on(Event.Drawn(faces, 5, 1)).effects)
     }
 
     @Test
@@ -224,7 +228,8 @@ class ScreenTest {
     @Test
     fun `a recording that is given up leaves the faces of before`() {
         val before = listOf(Face(1, ByteArray(3)))
-        val live = withTwo.copy(faces = before).after(Event.Pressed, Event.Grown(growing), part(one), Event.Drawn(faces, 5, 1)).screen
+        var live = withTwo.copy(faces = before).after(Event.Pressed, Event.Grown(growing), part(one)).screen
+        live = live.on(Event.Drawn(faces, 5, 1)).screen
         assertSame(faces, live.shown)
         val ends = listOf(arrayOf(Event.Left), arrayOf(Event.LetGo, Event.Failed(Problem.NoVoice(FloatArray(3)))))
         for (end in ends) assertSame(before, live.after(*end).screen.shown)
