@@ -19,7 +19,7 @@ from s2f_tf.data import synthetic
 from s2f_tf.data.audio import resample
 from s2f_tf.data.voice import voiced_seconds
 from s2f_tf.errors import UserError
-from s2f_tf.latent import normal_quantiles, slerp, z_from_seed
+from s2f_tf.latent import mean_embedding, normal_quantiles, slerp, z_from_seed
 
 from .window import loudest_window
 
@@ -30,6 +30,7 @@ WINDOW = 3_000  # samples at 16 kHz, of a window that is shorter than the sound,
 _SECONDS = 0.4
 _SEEDS = (0, 1, 2, 4095, 2**31, 2**32 + 5, 2**62 + 12345, -1, -(2**63))
 _SHARES = (0.0, 0.25, 0.5, 0.9, 1.0)
+_WEIGHTS = (2.5, 0.5, 1.25)  # seconds of voice
 
 _OUTPUT = flags.DEFINE_string("output", FOLDER, "folder to write to; by default where the Kotlin tests read")
 
@@ -52,6 +53,13 @@ def vectors() -> dict[str, np.ndarray]:
         "voiced_seconds.f32": [voiced_seconds(s / 2.0**15) for s in (*sounds, sounds.ravel())],
     }
     ends = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
+    pieces = np.random.default_rng(3).normal(size=(3, 64)).astype(np.float32)
+    pieces /= np.linalg.norm(pieces, axis=1, keepdims=True)
+    found |= {
+        "pieces.f32": pieces,
+        "weights.f32": _WEIGHTS,
+        "mean.f32": [mean_embedding(zip(pieces[:n], _WEIGHTS[:n], strict=True)) for n in (1, 2, 3)],
+    }
     return found | {"slerp_ends.f32": ends, "slerp.f32": slerp(*ends, np.array(_SHARES)), "shares.f32": _SHARES}
 
 

@@ -80,7 +80,7 @@ class MainActivity : Activity() {
         val accelerated = accelerated()
         inference = Executors.newSingleThreadExecutor { Thread(it, "inference") }
         session = Session(
-            screen = savedInstanceState?.let(::restored) ?: Screen(),
+            screen = (savedInstanceState?.let(::restored) ?: Screen()).copy(live = live()),
             open = { application.openModel(accelerated) },
             microphone = application.microphone(),
             inference = inference,
@@ -159,16 +159,16 @@ class MainActivity : Activity() {
         anyway.visibility = if (screen.problem is Problem.NoVoice) View.VISIBLE else View.GONE
         between.visibility = if (screen.voices.size == 2) View.VISIBLE else View.INVISIBLE
         if (!slider.isPressed) slider.progress = (screen.share * slider.max).toInt()
-        if (screen.faces !== shown) showFaces(screen.faces)
+        if (screen.shown !== shown) showFaces(screen.shown)
         val (heard, drawn) = screen.heardMillis to screen.drawnMillis
         say(latency, if (heard == null || drawn == null) "" else getString(R.string.latency, heard, FACES, drawn))
     }
 
     private fun showFaces(drawn: List<Face>) {
         shown = drawn
-        for ((view, face) in faces.zip(drawn)) {
-            view.setImageBitmap(face.toBitmap())
-            view.isEnabled = true
+        for ((i, view) in faces.withIndex()) { // none where a voice was given up while its faces came about
+            view.setImageBitmap(drawn.getOrNull(i)?.toBitmap())
+            view.isEnabled = i < drawn.size
         }
     }
 
@@ -311,6 +311,7 @@ class MainActivity : Activity() {
 
     override fun onCreateOptionsMenu(menu: Menu): Boolean {
         menuInflater.inflate(R.menu.main, menu)
+        menu.findItem(R.id.live).isChecked = live()
         val accelerator = menu.findItem(R.id.accelerator)
         accelerator.isVisible = Build.VERSION.SDK_INT >= 27 // Android 8.1, the first with NNAPI
         accelerator.isChecked = accelerated()
@@ -319,8 +320,13 @@ class MainActivity : Activity() {
 
     override fun onOptionsItemSelected(item: MenuItem): Boolean {
         when (item.itemId) {
+            R.id.live -> {
+                choose(LIVE, !live())
+                item.isChecked = live()
+                session.on(Event.Live(live()))
+            }
             R.id.accelerator -> {
-                getPreferences(Context.MODE_PRIVATE).edit().putBoolean(ACCELERATED, !item.isChecked).apply()
+                choose(ACCELERATED, !item.isChecked)
                 recreate()
             }
             R.id.about -> {
@@ -331,7 +337,13 @@ class MainActivity : Activity() {
         return super.onOptionsItemSelected(item)
     }
 
-    private fun accelerated() = getPreferences(Context.MODE_PRIVATE).getBoolean(ACCELERATED, false)
+    private fun live() = choices().getBoolean(LIVE, true)
+
+    private fun accelerated() = choices().getBoolean(ACCELERATED, false)
+
+    private fun choose(name: String, isOn: Boolean) = choices().edit().putBoolean(name, isOn).apply()
+
+    private fun choices() = getPreferences(Context.MODE_PRIVATE)
 
     private fun version(): String = packageManager.getPackageInfo(packageName, 0).versionName.orEmpty()
 
@@ -355,6 +367,7 @@ class MainActivity : Activity() {
         const val SHARE = "share"
         const val PAGE = "page"
         const val TO_SAVE = "to_save"
+        const val LIVE = "live"
         const val ACCELERATED = "accelerated"
         const val MICROPHONE = 1
         const val SAVE = 2

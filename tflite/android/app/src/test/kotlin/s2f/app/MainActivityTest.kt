@@ -50,6 +50,7 @@ class MainActivityTest {
 
     @Volatile
     private var heard = 0
+    private var pause = 1L // ms, between the blocks of silence behind the sound
 
     @Before
     fun speak() {
@@ -65,7 +66,7 @@ class MainActivityTest {
             override fun readInShortArray(into: ShortArray, offset: Int, count: Int, blocking: Boolean): Int {
                 for (i in 0 until count) into[offset + i] = sound.getOrElse(heard + i) { 0 }
                 heard += count
-                if (heard >= sound.size) Thread.sleep(1) // silence, until the button is let go
+                if (heard >= sound.size) Thread.sleep(pause) // silence, until the button is let go
                 return count
             }
         }
@@ -81,7 +82,9 @@ class MainActivityTest {
         controller.close()
     }
 
+    /** With faces at the end alone, so that whoever waits for faces waits for those. */
     private fun start() {
+        activity.getPreferences(Activity.MODE_PRIVATE).edit().putBoolean("live", false).commit()
         shadowOf(application).grantPermissions(Manifest.permission.RECORD_AUDIO)
         controller.setup()
         until { talk.isEnabled }
@@ -134,6 +137,30 @@ class MainActivityTest {
         val first = pixels().first()
         activity.findViewById<View>(R.id.others).performClick()
         until { !pixels().first().contentEquals(first) }
+    }
+
+    @Test
+    fun `faces come about while somebody speaks, and in the end are those of the whole recording`() {
+        start()
+        say()
+        val whole = pixels()
+        val before = faces.first().drawable
+        shadowOf(activity).clickMenuItem(R.id.live)
+        assertTrue(activity.getPreferences(Activity.MODE_PRIVATE).getBoolean("live", false))
+        heard = 0
+        pause = 30 // as long as they last
+        touch(talk, MotionEvent.ACTION_DOWN)
+        until { faces.first().drawable !== before }
+        assertEquals(activity.getString(R.string.recording), status)
+        draw("live.png")
+        until { heard >= sound.size }
+        touch(talk, MotionEvent.ACTION_UP)
+        until { talk.isEnabled && status != activity.getString(R.string.hearing) && near(pixels(), whole) }
+    }
+
+    /** Two recordings of one sound begin and end together, but for the silence behind it, and half way between is rounded. */
+    private fun near(some: List<IntArray>, others: List<IntArray>) = some.zip(others).all { (one, other) ->
+        one.indices.all { i -> listOf(16, 8, 0).all { Math.abs((one[i] shr it and 255) - (other[i] shr it and 255)) <= 2 } }
     }
 
     @Test

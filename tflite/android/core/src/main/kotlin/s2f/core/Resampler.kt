@@ -32,6 +32,9 @@ class Resampler(private val rate: Int) {
     private val sound = FloatBuffer()
     private val resampled = FloatBuffer()
 
+    /** How many samples there are so far. */
+    val size get() = resampled.size
+
     /** Takes the first [count] samples of [pcm], in [-32768, 32767]. */
     fun add(pcm: ShortArray, count: Int) {
         for (i in 0 until count) sound.add(pcm[i] / 32768f)
@@ -39,11 +42,14 @@ class Resampler(private val rate: Int) {
         while (resampled.size < whole) resampled.add(next())
     }
 
+    /** Those from one to another of them, at 16 kHz, as [finish] will give them. */
+    fun part(from: Int, to: Int): FloatArray = resampled.part(from, to)
+
     /** All that was added, at 16 kHz: ceil(samples * 16000 / rate) values in about [-1, 1]. Nothing is added after. */
     fun finish(): FloatArray {
         val length = (sound.size.toLong() * SAMPLE_RATE + rate - 1) / rate
         while (resampled.size < length) resampled.add(next())
-        return resampled.toArray()
+        return resampled.part(0, resampled.size)
     }
 
     private fun next(): Float {
@@ -97,5 +103,5 @@ private class FloatBuffer {
         values[size++] = value
     }
 
-    fun toArray(): FloatArray = values.copyOf(size)
+    fun part(from: Int, to: Int): FloatArray = values.copyOfRange(from, to)
 }

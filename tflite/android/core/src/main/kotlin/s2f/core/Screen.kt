@@ -14,16 +14,26 @@ data class Screen(
     val share: Float = 1f,
     /** Of the endless book of faces, [FACES] to a page. */
     val page: Long = 0,
+    /** Of the voices that are kept. */
     val faces: List<Face> = emptyList(),
-    /** That the last voice took to be heard. */
+    /** Whether faces are drawn while somebody speaks. */
+    val live: Boolean = true,
+    /** How many recordings there were: by this, what comes late of one that is over is told from what is new. */
+    val take: Int = 0,
+    /** The voice of the recording under way, where faces are drawn while somebody speaks. */
+    val forming: Forming? = null,
+    /** That the last voice, or piece of one, took to be heard. */
     val heardMillis: Long? = null,
-    /** That the faces on the screen took to be drawn. */
+    /** That the last faces took to be drawn. */
     val drawnMillis: Long? = null,
     val problem: Problem? = null,
     /** Whether faces are being drawn now, and whether others are wanted as soon as they are. */
     val drawing: Boolean = false,
     val redraw: Boolean = false,
-)
+) {
+    /** The faces on the screen. */
+    val shown: List<Face> get() = forming?.faces?.ifEmpty { null } ?: faces
+}
 
 /** What can be done now. */
 enum class Phase {
@@ -74,6 +84,15 @@ sealed class Event {
     /** The voice is so loud, from 0 to 1. */
     data class Level(val level: Float) : Event()
 
+    /** The recording that goes on has a new piece, or more of the last one. */
+    class Grown(val piece: Piece) : Event()
+
+    /** The model has heard a piece of recording [take]: null where there was no voice in it. */
+    class HeardPart(val heard: HeardPiece?, val millis: Long, val take: Int) : Event()
+
+    /** Faces are to be drawn while somebody speaks, or only afterwards. */
+    data class Live(val on: Boolean) : Event()
+
     /** The button is let go. */
     object LetGo : Event()
 
@@ -95,8 +114,8 @@ sealed class Event {
     /** The slider between the voices is moved. */
     data class Slid(val share: Float) : Event()
 
-    /** The faces that were asked for last are there. */
-    class Drawn(val faces: List<Face>, val millis: Long) : Event()
+    /** The faces that were asked for last are there; [take] is that of [Effect.Draw]. */
+    class Drawn(val faces: List<Face>, val millis: Long, val take: Int? = null) : Event()
 
     /** Something went wrong. */
     data class Failed(val problem: Problem) : Event()
@@ -112,7 +131,11 @@ sealed class Effect {
 
     class Embed(val window: FloatArray) : Effect()
 
-    class Draw(val embedding: FloatArray, val seeds: List<Long>) : Effect()
+    /** Of recording [take], which goes on; answered by [Event.HeardPart]. */
+    class EmbedPiece(val piece: Piece, val take: Int) : Effect()
+
+    /** For a voice that is kept or, where there is a [take], for that of this recording so far. */
+    class Draw(val embedding: FloatArray, val seeds: List<Long>, val take: Int? = null) : Effect()
 }
 
 /** A screen, and what has to be done for it. */
@@ -122,15 +145,22 @@ data class Step(val screen: Screen, val effects: List<Effect> = emptyList())
 fun Screen.on(event: Event): Step = when (event) {
     is Event.Loaded -> if (phase == Phase.LOADING) copy(phase = Phase.READY).draw() else Step(this)
     is Event.Pressed -> unless(phase != Phase.READY) {
-        Step(copy(phase = Phase.RECORDING, level = 0f, problem = null), listOf(Effect.Record))
+        val forming = if (live) Forming() else null
+        val next = copy(phase = Phase.RECORDING, level = 0f, problem = null, take = take + 1, forming = forming)
+        Step(next, listOf(Effect.Record))
     }
     is Event.Refused -> Step(copy(problem = Problem.NoPermission))
     is Event.Level -> unless(phase != Phase.RECORDING) { Step(copy(level = event.level)) }
+    is Event.Grown -> whileForming {
+        copy(forming = it.copy(waiting = it.waiting.filter(Piece::closes) + event.piece)).hear()
+    }
+    is Event.HeardPart -> whileForming { if (event.take == take) heard(event, it) else Step(this) }
+    is Event.Live -> Step(copy(live = event.on, forming = forming.takeIf { event.on }))
     is Event.LetGo -> unless(phase != Phase.RECORDING) {
         Step(copy(phase = Phase.HEARING), listOf(Effect.FinishRecording))
     }
     is Event.Left -> unless(phase != Phase.RECORDING) {
-        Step(copy(phase = Phase.READY), listOf(Effect.DropRecording))
+        Step(copy(phase = Phase.READY, forming = null), listOf(Effect.DropRecording))
     }
     is Event.Recorded -> unless(phase != Phase.RECORDING && phase != Phase.HEARING) {
         Step(copy(phase = Phase.HEARING), listOf(Effect.Embed(event.window)))
@@ -141,30 +171,73 @@ fun Screen.on(event: Event): Step = when (event) {
     }
     is Event.Heard -> unless(phase != Phase.HEARING) {
         val heard = (voices + event.embedding).takeLast(2)
-        copy(phase = Phase.READY, voices = heard, share = 1f, heardMillis = event.millis, problem = null).draw()
+        val kept = copy(voices = heard, share = 1f, faces = shown, forming = null)
+        kept.copy(phase = Phase.READY, heardMillis = event.millis, problem = null).draw()
     }
     is Event.Others -> copy(page = page + 1).draw()
     is Event.Slid -> unless(voices.size < 2) { copy(share = event.share.coerceIn(0f, 1f)).draw() }
     is Event.Drawn -> {
-        val drawn = copy(faces = event.faces, drawnMillis = event.millis, drawing = false, redraw = false)
+        val done = copy(drawing = false, redraw = false)
+        val drawn = when {
+            event.take == null -> done.copy(faces = event.faces, drawnMillis = event.millis)
+            forming == null || event.take != take -> done
+            else -> done.copy(forming = forming.copy(faces = event.faces), drawnMillis = event.millis)
+        }
         if (redraw) drawn.draw() else Step(drawn)
     }
     is Event.Failed -> {
         val next = if (phase == Phase.LOADING || phase == Phase.BROKEN) Phase.BROKEN else Phase.READY
         val idle = event.problem is Problem.Model
-        val failed = copy(phase = next, problem = event.problem, drawing = drawing && !idle, redraw = redraw && !idle)
-        Step(failed, if (phase == Phase.RECORDING) listOf(Effect.DropRecording) else emptyList())
+        val failed = copy(phase = next, problem = event.problem, forming = null)
+        val over = failed.copy(drawing = drawing && !idle, redraw = redraw && !idle)
+        Step(over, if (phase == Phase.RECORDING) listOf(Effect.DropRecording) else emptyList())
     }
 }
 
-/** Faces for the voice, or for the place between the voices. While some are being drawn, only the latest wish is kept. */
-private fun Screen.draw(): Step = when {
-    voices.isEmpty() || phase == Phase.LOADING || phase == Phase.BROKEN -> Step(this)
-    drawing -> Step(copy(redraw = true))
+/** What waits of the recording that goes on is heard piece by piece, in its order. */
+private fun Screen.hear(): Step = when {
+    forming == null || forming.hearing != null || forming.waiting.isEmpty() -> Step(this)
     else -> {
-        val embedding = if (voices.size == 2) slerp(voices[0], voices[1], share) else voices[0]
-        Step(copy(drawing = true), listOf(Effect.Draw(embedding, List(FACES) { page * FACES + it })))
+        val piece = forming.waiting.first()
+        val next = forming.copy(hearing = piece, waiting = forming.waiting.drop(1))
+        Step(copy(forming = next), listOf(Effect.EmbedPiece(piece, take)))
     }
 }
+
+/**
+ * Faces for the voice that is forming, for the one that is kept, or for the place between the two that are. While some
+ * are being drawn, only the latest wish is kept.
+ */
+private fun Screen.draw(): Step = when {
+    phase == Phase.LOADING || phase == Phase.BROKEN -> Step(this)
+    voices.isEmpty() && forming?.embedding == null -> Step(this)
+    phase == Phase.HEARING && forming?.embedding != null -> Step(this) // since faces of the whole voice come next
+    drawing -> Step(copy(redraw = true))
+    else -> {
+        val seeds = List(FACES) { page * FACES + it }
+        val effect = when {
+            forming?.embedding != null -> Effect.Draw(forming.embedding, seeds, take)
+            voices.size == 2 -> Effect.Draw(slerp(voices[0], voices[1], share), seeds)
+            else -> Effect.Draw(voices[0], seeds)
+        }
+        Step(copy(drawing = true), listOf(effect))
+    }
+}
+
+/** A piece was heard: there are faces to be drawn where it holds a voice, and perhaps another piece to be heard. */
+private fun Screen.heard(event: Event.HeardPart, forming: Forming): Step {
+    val pieces = forming.closed + listOfNotNull(event.heard)
+    val next = forming.copy(closed = if (forming.hearing?.closes == true) pieces else forming.closed, hearing = null)
+    val heard = copy(forming = next, heardMillis = event.millis)
+    val drawn = when (event.heard) {
+        null -> Step(heard)
+        else -> heard.copy(forming = next.copy(embedding = meanEmbedding(pieces))).draw()
+    }
+    val waited = drawn.screen.hear()
+    return Step(waited.screen, drawn.effects + waited.effects)
+}
+
+private inline fun Screen.whileForming(step: (Forming) -> Step): Step =
+    if (forming == null || phase != Phase.RECORDING) Step(this) else step(forming)
 
 private inline fun Screen.unless(late: Boolean, step: () -> Step): Step = if (late) Step(this) else step()

@@ -65,8 +65,12 @@ class Session(
             is Effect.FinishRecording -> recording?.finish()
             is Effect.DropRecording -> recording?.drop()
             is Effect.Embed -> withModel { model, millis -> Event.Heard(model.embed(effect.window), millis()) }
+            is Effect.EmbedPiece -> withModel { model, millis ->
+                Event.HeardPart(model.hear(effect.piece.waveform), millis(), effect.take)
+            }
             is Effect.Draw -> withModel { model, millis ->
-                Event.Drawn(effect.seeds.map { model.draw(effect.embedding, Latent.z(it, model.zSize)) }, millis())
+                val faces = effect.seeds.map { model.draw(effect.embedding, Latent.z(it, model.zSize)) }
+                Event.Drawn(faces, millis(), effect.take)
             }
         }
     }
@@ -76,7 +80,7 @@ class Session(
         lateinit var started: Recording
         // A recording that was dropped may have had something to say a moment before.
         fun from(event: Event) = main.execute { if (recording === started) on(event) }
-        started = Recording(microphone, window, { from(Event.Level(it)) }, ::from)
+        started = Recording(microphone, window, { from(Event.Level(it)) }, { from(Event.Grown(it)) }, ::from)
         recording = started
         start(started)
     }

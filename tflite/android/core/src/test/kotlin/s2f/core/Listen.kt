@@ -13,7 +13,7 @@ fun main(arguments: Array<String>) {
     val bytes = ByteBuffer.wrap(File(from).readBytes()).order(ByteOrder.LITTLE_ENDIAN).asShortBuffer()
     val pcm = ShortArray(bytes.remaining()).also { bytes.get(it) }
     lateinit var recording: Recording
-    recording = Recording(FixedMicrophone(pcm, rate.toInt()) { recording.finish() }, window.toInt(), {}) { end ->
+    recording = Recording(FixedMicrophone(pcm, rate.toInt()) { recording.finish() }, window.toInt(), {}, {}) { end ->
         val heard = (end as Event.Recorded).window
         val floats = ByteBuffer.allocate(4 * heard.size).order(ByteOrder.LITTLE_ENDIAN)
         floats.asFloatBuffer().put(heard)

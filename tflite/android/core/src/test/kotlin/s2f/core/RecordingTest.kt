@@ -31,12 +31,13 @@ class FixedMicrophone(
 
 class RecordingTest {
     private val ends = mutableListOf<Event>()
+    private val pieces = mutableListOf<Piece>()
     private val levels = mutableListOf<Float>()
 
     private fun record(pcm: ShortArray, rate: Int, window: Int = 3_000, whenOver: Recording.() -> Unit): FixedMicrophone {
         lateinit var recording: Recording
         val microphone = FixedMicrophone(pcm, rate) { recording.whenOver() }
-        recording = Recording(microphone, window, levels::add, ends::add)
+        recording = Recording(microphone, window, levels::add, pieces::add, ends::add)
         recording.run()
         assertTrue(microphone.closed)
         return microphone
@@ -92,11 +93,23 @@ class RecordingTest {
     }
 
     @Test
+    fun `about each second there is more of a piece, until the window is full and another begins`() {
+        val sound = Golden.shorts("sound_48000") + ShortArray(48_000 * 9 / 2)
+        record(sound, 48_000, 40_000) { finish() }
+        val second = 16_000
+        assertEquals(listOf(second, 2 * second, 40_000, second, 2 * second), pieces.map { it.waveform.size })
+        assertEquals(listOf(false, false, true, false, false), pieces.map { it.closes })
+        val whole = Resampler(48_000).apply { add(sound, sound.size) }.finish()
+        assertArrayEquals(whole.copyOf(40_000), pieces[2].waveform)
+        assertArrayEquals(whole.copyOfRange(40_000, 40_000 + second), pieces[3].waveform)
+    }
+
+    @Test
     fun `a microphone that fails says why`() {
         val broken = object : Microphone {
             override fun open() = throw MicrophoneException("in use")
         }
-        Recording(broken, 3_000, levels::add, ends::add).run()
+        Recording(broken, 3_000, levels::add, pieces::add, ends::add).run()
         assertEquals(listOf(Event.Failed(Problem.Microphone("in use"))), ends)
     }
 }

@@ -50,7 +50,7 @@ class ScreenTest {
     @Test
     fun `leaving the screen drops the recording, and what it says late is nothing`() {
         val step = ready.after(Event.Pressed, Event.Left)
-        assertEquals(Step(ready, listOf(Effect.DropRecording)), step)
+        assertEquals(Step(ready.copy(take = 1), listOf(Effect.DropRecording)), step)
         for (late in listOf(Event.Recorded(FloatArray(1)), Event.Level(1f), Event.LetGo, Event.Heard(one, 1))) {
             assertEquals(Step(ready), ready.on(late))
         }
@@ -128,6 +128,122 @@ class ScreenTest {
         val broken = Screen().on(Event.Failed(Problem.Model("no file"))).screen
         assertEquals(Phase.BROKEN, broken.phase)
         assertEquals(Step(broken), broken.on(Event.Pressed))
+    }
+
+    private val growing = Piece(FloatArray(16), false)
+    private val full = Piece(FloatArray(48), true)
+
+    private fun part(embedding: FloatArray, take: Int = 1) = Event.HeardPart(HeardPiece(embedding, 1.0), 3, take)
+
+    private fun piece(step: Step) = step.effects.filterIsInstance<Effect.EmbedPiece>().single().piece
+
+    @Test
+    fun `faces come about while somebody speaks, and at the end they are those of the whole`() {
+        var step = ready.after(Event.Pressed, Event.Grown(growing))
+        assertSame(growing, piece(step))
+        step = step.screen.on(part(one))
+        assertSame(one, draw(step).embedding)
+        assertEquals(List(9) { it.toLong() } to 1, draw(step).seeds to draw(step).take)
+        step = step.screen.on(Event.Drawn(faces, 5, 1))
+        assertEquals(faces to emptyList<Face>(), step.screen.shown to step.screen.faces)
+        step = step.screen.after(Event.LetGo, Event.Recorded(FloatArray(3)))
+        assertSame(faces, step.screen.shown)
+        step = step.screen.on(Event.Heard(other, 12))
+        assertSame(other, draw(step).embedding)
+        assertEquals(null, draw(step).take)
+        assertSame(faces, step.screen.shown)
+        val whole = listOf(Face(1, ByteArray(3)))
+        assertSame(whole, step.screen.on(Event.Drawn(whole, 5)).screen.shown)
+    }
+
+    @Test
+    fun `pieces that are over are weighed together with the one that grows, which is heard anew`() {
+        var step = ready.after(Event.Pressed, Event.Grown(growing), part(one), Event.Drawn(faces, 5, 1))
+        step = step.screen.after(Event.Grown(full), part(other))
+        assertSame(other, draw(step).embedding) // all of that piece, and not what was heard of it before
+        step = step.screen.after(Event.Drawn(faces, 5, 1), Event.Grown(growing), part(one))
+        val half = Math.sqrt(0.5).toFloat()
+        assertArrayEquals(floatArrayOf(half, half), draw(step).embedding, 1e-6f)
+        assertEquals(1, step.screen.forming?.closed?.size)
+    }
+
+    @Test
+    fun `while the model is busy only the latest of what grows is kept, and all that is over`() {
+        val latest = Piece(FloatArray(32), false)
+        var step = ready.after(Event.Pressed, Event.Grown(growing))
+        step = step.screen.after(Event.Grown(full), Event.Grown(growing), Event.Grown(latest))
+        assertEquals(emptyList<Effect>() to listOf(full, latest), step.effects to step.screen.forming?.waiting)
+        step = step.screen.on(part(one))
+        assertEquals(2, step.effects.size)
+        assertSame(full, piece(step))
+        step = step.screen.on(part(one))
+        assertSame(latest, piece(step))
+        assertTrue(step.effects.size == 1 && step.screen.redraw) // other faces are being drawn
+        assertEquals(1, step.screen.on(part(other)).screen.on(Event.Drawn(faces, 5, 1)).effects.size)
+    }
+
+    @Test
+    fun `nothing is drawn while there is no voice, and what is shown stays`() {
+        val silent = Event.HeardPart(null, 3, 1)
+        val step = ready.after(Event.Pressed, Event.Grown(full), silent, Event.Grown(growing))
+        assertSame(growing, piece(step))
+        assertEquals(emptyList<Effect>(), step.screen.on(silent).effects)
+        val shown = step.screen.after(part(one), Event.Drawn(faces, 5, 1), Event.Grown(growing), silent)
+        assertEquals(emptyList<Effect>() to faces, shown.effects to shown.screen.shown)
+    }
+
+    @Test
+    fun `what is heard after the button was let go brings no faces of its own`() {
+        val step = ready.after(Event.Pressed, Event.Grown(growing), Event.LetGo)
+        for (late in listOf(part(one), Event.Grown(growing))) assertEquals(Step(step.screen), step.screen.on(late))
+        val busy = ready.after(Event.Pressed, Event.Grown(growing), part(one), Event.Grown(full), part(other), Event.LetGo).screen
+        assertTrue(busy.redraw)
+        assertEquals(emptyList<Effect>(), busy.on(Event.Drawn(faces, 5, 1)).effects)
+    }
+
+    @Test
+    fun `faces of a part that come after the whole was heard are dropped`() {
+        val old = listOf(Face(1, ByteArray(3)))
+        var step = ready.after(Event.Pressed, Event.Grown(growing), part(one), Event.LetGo, Event.Recorded(FloatArray(3)))
+        step = step.screen.on(Event.Heard(other, 1))
+        assertTrue(step.effects.isEmpty())
+        step = step.screen.on(Event.Drawn(old, 5, 1))
+        assertEquals(emptyList<Face>(), step.screen.shown)
+        assertSame(other, draw(step).embedding)
+    }
+
+    @Test
+    fun `a new recording hears nothing of the one before`() {
+        val again = arrayOf(Event.Left, Event.Pressed)
+        var step = ready.after(Event.Pressed, Event.Grown(growing), part(one), Event.Grown(growing), *again)
+        assertEquals(Step(step.screen), step.screen.on(part(one)))
+        step = step.screen.on(Event.Grown(full))
+        assertSame(full, piece(step))
+        assertEquals(Step(step.screen), step.screen.on(part(one)))
+        step = step.screen.after(part(other, take = 2), Event.Drawn(faces, 5, 1))
+        assertEquals(emptyList<Face>(), step.screen.shown)
+        assertEquals(other to 2, draw(step).embedding to draw(step).take)
+    }
+
+    @Test
+    fun `a recording that is given up leaves the faces of before`() {
+        val before = listOf(Face(1, ByteArray(3)))
+        var live = withTwo.copy(faces = before).after(Event.Pressed, Event.Grown(growing), part(one)).screen
+        live = live.on(Event.Drawn(faces, 5, 1)).screen
+        assertSame(faces, live.shown)
+        val ends = listOf(arrayOf(Event.Left), arrayOf(Event.LetGo, Event.Failed(Problem.NoVoice(FloatArray(3)))))
+        for (end in ends) assertSame(before, live.after(*end).screen.shown)
+    }
+
+    @Test
+    fun `who does not want it gets faces afterwards, also where that is said while speaking`() {
+        val off = ready.after(Event.Live(false), Event.Pressed).screen
+        assertEquals(Step(off), off.on(Event.Grown(growing)))
+        var step = ready.after(Event.Pressed, Event.Grown(growing), part(one), Event.Live(false))
+        step = step.screen.on(Event.Drawn(faces, 5, 1))
+        assertEquals(emptyList<Face>() to false, step.screen.shown to step.screen.drawing)
+        assertEquals(Step(step.screen), step.screen.on(part(one)))
+        assertTrue(step.screen.after(Event.LetGo, Event.Recorded(FloatArray(1))).effects.single() is Effect.Embed)
     }
 
     @Test

@@ -17,7 +17,7 @@ private class Queue : Executor {
 }
 
 /** Hears how loud a voice is, and draws what it was given. */
-private class EchoModel : Model {
+class EchoModel : Model {
     override val window = 16_000
     override val zSize = 4
     var closed = false
@@ -94,6 +94,29 @@ class SessionTest {
         settle()
         assertEquals(null, shown.last().problem)
         assertFacesOf(pcm, shown.last().faces)
+    }
+
+    @Test
+    fun `while somebody speaks faces come about, and in the end they are those of the whole`() {
+        pcm = Golden.voice + Golden.voice
+        val session = session().also { settle() }
+        session.on(Event.Pressed)
+        recordings.tasks.removeFirst().run()
+        assertEquals(9, shown.last { it.phase == Phase.RECORDING }.shown.size)
+        settle()
+        assertFacesOf(pcm, shown.last().faces)
+        assertEquals(null, shown.last().forming)
+    }
+
+    @Test
+    fun `hum brings no faces while it is heard`() {
+        pcm = Golden.hum + Golden.hum + Golden.hum
+        val session = session().also { settle() }
+        session.on(Event.Pressed)
+        recordings.tasks.removeFirst().run()
+        settle()
+        assertTrue(shown.any { it.heardMillis != null })
+        assertTrue(shown.all { it.shown.isEmpty() })
     }
 
     private fun List<Phase>.changes(): List<Phase> = filterIndexed { i, phase -> i == 0 || phase != this[i - 1] }
