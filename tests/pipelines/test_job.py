@@ -194,7 +194,7 @@ def test_a_video_that_ends_every_process_is_dropped_at_last(few, prepare, tmp_pa
     for _ in range(5):
         with pytest.raises(RuntimeError, match="SystemExit"):
             prepare("folder", few, output)
-    with pytest.raises(job.JobError, match=r"1 crashed \(such as 2.mkv\); 5 no face"):
+    with pytest.raises(shards.CorpusTooSmallError, match=r"1 crashed \(such as 2.mkv\); 5 no face"):
         prepare("folder", few, output)
 
 

@@ -221,7 +221,7 @@ def test_faces_of_who_spoke_are_those_of_the_same_sound_from_a_file(page, tmp_pa
     (tmp_path / "same.wav").write_bytes(base64.b64decode(wav["b64"]))
     find(page, "#file").send_keys(str(tmp_path / "same.wav"))
     wait(page, lambda: status(page).startswith("Faces for same.wav"))
-    assert_same_picture(faces(page), spoken)
+    assert np.abs(np.asarray(faces(page), int) - spoken).max() <= 1  # the sound was rounded to 16 bits once more
 
 
 def test_faces_fade_along_the_way_of_embeddings(page):

@@ -78,7 +78,7 @@ kotlin app "build/out/core:build/out/resources:$tflite:$framework" app/src/main/
 kotlin oldest "build/out/core:build/out/resources:$tflite:$(<build/libraries/oldest)" app/src/main/kotlin
 kotlin core-test "build/out/core:$junit" core/src/test/kotlin -Xfriend-paths=build/out/core
 kotlin app-test "$app_path" app/src/test/kotlin
-java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(<build/libraries/compiler)" Compile.java "${compilations[@]}"
+java -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC -cp "$(<build/libraries/compiler)" Compile.java "${compilations[@]}"
 say "core is compiled without Android, app against the classes of Android $(version compileSdk) and of Android 7"
 
 # --- Tests.
