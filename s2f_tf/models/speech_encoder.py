@@ -68,8 +68,8 @@ class SpeechEncoder(keras.Model):
         energy = self.filterbank(x - ops.mean(x, axis=1, keepdims=True))
         power = ops.mean(energy, axis=-1, keepdims=True)
         vote = ops.stop_gradient(_vote(power))  # it is a matter of level: nothing learns to be louder
-        # As logarithms, about from -3, where there is nothing, to 1; 0 is the mean power of the voice. Nothing learns
-        # half as fast from numbers that are all positive.
+        # As logarithms, about from -3, where there is nothing, to 1; 0 is the mean power of the voice. From
+        # numbers that are all positive, training was seen to learn more slowly.
         x = 0.3 * ops.log(energy / (_mean(vote, power) + _NOTHING) + _QUIETEST) * vote
         pooled = []
         for stage, entry in enumerate(self.entries):
