@@ -36,7 +36,7 @@ def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: byte
     model = _quantised(converter, in_float)
     if dead := _without_range(model):
         model = _quantised(converter, in_float + dead)
-    return _with_filterbank_in_half(model)
+    return _without_names(_with_filterbank_in_half(model))
 
 
 def _quantised(converter: tf.lite.TFLiteConverter, in_float: list[str]) -> bytes:
@@ -96,4 +96,14 @@ def _with_filterbank_in_half(model: bytes) -> bytes:
             step.opcodeIndex = len(tree.operatorCodes) - 1
             step.inputs, step.outputs = [len(graph.tensors) - 1], [operator.inputs[1]]
             graph.operators.insert(graph.operators.index(operator), step)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
+
+
+def _without_names(model: bytes) -> bytes:
+    """Leaves out what tensors within are called, 2 % of a small model; the same stands in the one in floats."""
+    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+    for graph in tree.subgraphs:
+        for i, tensor in enumerate(graph.tensors):
+            if i not in {*graph.inputs, *graph.outputs}:
+                tensor.name = None
     return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
