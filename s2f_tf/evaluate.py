@@ -14,11 +14,12 @@ _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "trained run")
 _CORPUS = flags.DEFINE_string("corpus", None, "folder of clips; by default <workdir>/corpus")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "the speakers to evaluate on")
 _OUTPUT = flags.DEFINE_string("output", None, "folder for figures and report; by default <workdir>/evaluation")
+_VERBOSE = flags.DEFINE_boolean("verbose", False, "print every table of the report as well")
 _COMPARE = flags.DEFINE_boolean("compare", False, "print two evaluated runs, named after the flag, side by side")
 
 
 def main(runs: list[str]) -> None:
-    """Prints the figures and leaves them as JSON, PNG and HTML; or compares two runs that were evaluated before."""
+    """Says how good a run is, and leaves every figure as JSON, PNG and HTML; or compares two evaluated runs."""
     if _COMPARE.value:
         if len(runs) != 2:
             raise UserError(f"--compare takes two work directories, not {len(runs)}")
@@ -36,8 +37,12 @@ def main(runs: list[str]) -> None:
     except OSError as error:
         raise UserError(f"--output={output} cannot be made: {error.strerror}") from error
     measured = summary.measure(run, corpus, _SPLIT.value, of_speakers)
-    print(report.text(measured.figures))
-    print(f"written to {results.save(measured.figures, output)} and {report.write(run, corpus, measured, output)}")
+    if _VERBOSE.value:
+        print(report.text(measured.figures), end="\n\n")
+    print(report.answers(measured.figures))
+    results.save(measured.figures, output)
+    print("All tables, with pictures (--verbose prints them, metrics.json has the numbers):")
+    print(report.write(run, corpus, measured, output))
 
 
 def run() -> None:

@@ -14,13 +14,13 @@ class Progress:
     as in a log, a new one comes every ten seconds if something was done. It is for `with`, and its end stays.
 
     Args:
-        total: how many there are.
+        total: how many there are; None where that is not known before the end.
         noun: what is counted, in the singular.
         stage: where it is one of several, its name.
         before: how many an earlier run has done.
     """
 
-    def __init__(self, total: int, noun: str, *, stage: str = "", before: int = 0) -> None:
+    def __init__(self, total: int | None, noun: str, *, stage: str = "", before: int = 0) -> None:
         self._total, self._noun, self._stage = total, noun, stage
         self._before, self._done = before, before
         self._numbers: dict[str, float] = {}
@@ -33,13 +33,15 @@ class Progress:
         return self
 
     def __exit__(self, *_: Any) -> None:
+        if self._total is None:
+            self._total = self._done
         self._show(self._time_each(time.monotonic()))
         if self._terminal:
             print(file=sys.stderr, flush=True)
 
-    def add(self) -> None:
-        """Counts one more."""
-        self.update(self._done + 1)
+    def add(self, count: int = 1) -> None:
+        """Counts one more, or so many."""
+        self.update(self._done + count)
 
     def update(self, done: int, numbers: Mapping[str, float] | None = None, *, before: int | None = None) -> None:
         """Sets how many are done, and, if given, numbers, and how many of the done an earlier run did."""
@@ -65,12 +67,13 @@ class Progress:
         return (now - self._begun) / new if new else None
 
     def _show(self, each: float | None) -> None:
-        parts = [f"{self._stage}: " * bool(self._stage) + f"{self._done:,} of {self._total:,} {self._noun}s"]
+        of = "" if self._total is None else f" of {self._total:,}"
+        parts = [f"{self._stage}: " * bool(self._stage) + f"{self._done:,}{of} {self._noun}s"]
         if each is not None:
-            left = self._total - self._done
-            parts.append(
-                f"{duration(each * left)} left" if left else f"{duration(time.monotonic() - self._begun)} in all"
-            )
+            if self._total == self._done:
+                parts.append(f"{duration(time.monotonic() - self._begun)} in all")
+            elif self._total is not None:
+                parts.append(f"{duration(each * (self._total - self._done))} left")
             parts.append(f"{_short(each)} a {self._noun}")
         parts += [f"{name} {_digits(value)}" for name, value in self._numbers.items()]
         if self._terminal:

@@ -17,7 +17,7 @@ from s2f_tf.data import audio, synthetic
 from s2f_tf.models import trained
 from tflite import conversion
 
-pytest_plugins = ["tools"]
+pytest_plugins = ["screen", "tools"]
 
 # Files that take a minute or two. They go first, so that no process is left alone with one at the end.
 _LONG = ("test_train.py", "test_android.py", "test_presets.py", "test_packaging.py", "test_loop.py", "test_tour.py")

@@ -43,7 +43,7 @@ def evaluate(*arguments):
 
 @pytest.fixture(scope="module")
 def evaluated(workdir, corpus):
-    result = evaluate(f"--workdir={workdir}", f"--corpus={corpus}", "--split=train")
+    result = evaluate(f"--workdir={workdir}", f"--corpus={corpus}", "--split=train", "--verbose")
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -106,6 +106,35 @@ def test_the_tables_are_printed(evaluated):
         "silence before",
     ):
         assert words in evaluated
+
+
+def test_ten_lines_tell_a_person_how_good_it_is_and_where_the_report_is(workdir, corpus, tmp_path, monkeypatch):
+    (tmp_path / "run").symlink_to(workdir)
+    monkeypatch.chdir(tmp_path)  # so that no path is long
+    result = evaluate("--workdir=run", f"--corpus={corpus}", "--output=out")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) <= 10 and max(map(len, lines)) <= 80
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    said = {line[:18].strip(): line[18:].split() for line in lines}
+
+    def percent(figure):
+        return f"{100 * figure['value']:.1f}"
+
+    assert said["Does it hear?"][0] == percent(found["matching"]["voice_to_face"]["accuracy_k10"])
+    assert said["Do faces follow?"][0] == percent(found["generation"]["judge"]["voice_to_generated"]["accuracy_k10"])
+    assert said["Are they varied?"][0] == percent(found["generation"]["distribution"]["recall"]["generated"])
+    assert said["Are they clean?"][0] == percent(found["generation"]["distribution"]["precision"]["generated"])
+    telephone = next(part for part in found["sound"] if part["kind"] == "telephone")
+    assert said["spoilt voices?"][2] == percent(telephone["accuracy_k10"]) + ","
+    told = [f["r_squared_generated"]["value"] for f in found["disentanglement"] if f["heard"]]
+    assert said["how closely?"][0] == f"{sum(told) / len(told):.2f}"
+    of_z = [f["due_to_z"]["value"] for f in found["disentanglement"] if not f["heard"]]
+    assert said["for one voice?"][0] == percent({"value": sum(of_z) / len(of_z)})
+    assert lines[-1] == "out/report.html" and (tmp_path / "out" / "report.html").is_file()
+    progress = result.stderr.splitlines()
+    assert "\r" not in result.stderr and max(map(len, progress)) <= 80
+    assert any(line.startswith("learning to read faces: ") for line in progress)
 
 
 def test_the_report_holds_every_figure_and_asks_for_nothing_else(evaluated, workdir):

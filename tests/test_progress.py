@@ -1,13 +1,7 @@
 """The line of progress, on a pseudo-terminal and in a pipe."""
 
-import contextlib
-import fcntl
 import io
-import os
-import pty
-import struct
 import sys
-import termios
 
 import pytest
 
@@ -26,40 +20,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     return Clock(monkeypatch)
-
-
-@pytest.fixture
-def terminal(monkeypatch):
-    """A function that makes this process's terminal so wide, and one that reads what is on it."""
-    screen, stream = pty.openpty()
-    os.set_blocking(screen, False)
-    with open(stream, "w", encoding="utf-8") as file:
-
-        def resize(columns):
-            fcntl.ioctl(stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-            monkeypatch.setattr(sys, "stderr", file)
-            monkeypatch.setattr(sys, "stdout", file)
-
-        def rows():
-            written = b""
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    written += os.read(screen, 4096)
-            return shown(written.decode())
-
-        yield resize, rows
-    os.close(screen)
-
-
-def shown(written):
-    """What a terminal of any width shows of this, row by row, and how wide each was when it was written."""
-    rows = []
-    for line in written.replace("\r\n", "\n").removesuffix("\n").split("\n"):
-        row, parts = "", line.split("\r")
-        for part in parts:
-            row = part + row[len(part) :]
-        rows.append((row.rstrip(), max(map(len, parts))))
-    return rows
 
 
 def test_on_a_terminal_no_line_wraps_and_nothing_is_left_behind(terminal, clock):
@@ -100,6 +60,16 @@ def test_in_a_pipe_a_short_line_comes_every_ten_seconds_if_something_was_done(mo
     lines = pipe.getvalue().split("\n")
     assert lines[0].startswith("1 of 20 speakers, ")
     assert lines[1:] == ["3 of 20 speakers, 4 min 11 s left, 14.8 s a speaker", ""] and "\r" not in pipe.getvalue()
+
+
+def test_how_many_there_are_may_be_known_at_the_end_alone(monkeypatch, clock):
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    with Progress(None, "face") as line:
+        for _ in range(3):
+            clock.now += 6
+            line.add(256)
+    assert pipe.getvalue().splitlines() == ["512 faces, 23 ms a face", "768 of 768 faces, 18 s in all, 23 ms a face"]
 
 
 def test_what_an_earlier_run_did_says_nothing_of_the_speed(monkeypatch, clock):

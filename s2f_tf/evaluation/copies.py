@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from s2f_tf.evaluation.statistics import Figure, Resampling, figure
+from s2f_tf.progress import Progress
 
 _BATCH = 256
 
@@ -24,17 +25,22 @@ class Nearest:
 
 
 def nearest(faces: np.ndarray, training: tf.data.Dataset) -> Nearest:
-    """Compares faces, float32 [n, H, W, 3], with every one of the training faces, as `reader.faces` gives them."""
+    """Compares faces, float32 [n, H, W, 3], with every one of the training faces, as `reader.faces` gives them.
+
+    It shows how far it is.
+    """
     flat = faces.reshape(len(faces), -1)
     squares, best = np.square(flat).sum(axis=1), np.full(len(faces), np.inf)
     found = np.zeros_like(faces)
-    for (batch,) in training.batch(_BATCH):
-        others = batch.numpy().reshape(len(batch), -1)
-        squared = squares[:, None] - 2 * flat @ others.T + np.square(others).sum(axis=1)
-        place = squared.argmin(axis=1)
-        smallest = squared[np.arange(len(faces)), place]
-        better = smallest < best
-        best[better], found[better] = smallest[better], batch.numpy()[place[better]]
+    with Progress(None, "face", stage="looking for copies") as progress:
+        for (batch,) in training.batch(_BATCH):
+            others = batch.numpy().reshape(len(batch), -1)
+            squared = squares[:, None] - 2 * flat @ others.T + np.square(others).sum(axis=1)
+            place = squared.argmin(axis=1)
+            smallest = squared[np.arange(len(faces)), place]
+            better = smallest < best
+            best[better], found[better] = smallest[better], batch.numpy()[place[better]]
+            progress.add(len(others))
     return Nearest(np.sqrt(np.maximum(best, 0.0) / flat.shape[1]), found)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from s2f_tf.evaluation.statistics import Figure, Resampling, figure
+from s2f_tf.progress import Progress
 
 _STEPS = 700
 _PASSES = 20  # over the faces at most: where they are few, more steps would only learn them by heart
@@ -28,7 +29,7 @@ class FactorReader:
     """
 
     def __init__(self, names: Sequence[str], faces: np.ndarray, values: np.ndarray, seed: int = 0) -> None:
-        """Learns from real faces.
+        """Learns from real faces, and shows how far it is.
 
         Args:
             names: of F factors.
@@ -54,9 +55,11 @@ class FactorReader:
         self._network.compile(keras.optimizers.Adam(schedule), "mse")
         standard = ((values - self._mean) / self._spread).astype(np.float32)
         order = np.random.default_rng(seed)
-        for _ in range(steps):
-            rows = order.integers(len(faces), size=_BATCH)
-            self._network.train_on_batch(_scaled(faces[rows]), standard[rows])
+        with Progress(steps, "step", stage="learning to read faces") as progress:
+            for _ in range(steps):
+                rows = order.integers(len(faces), size=_BATCH)
+                self._network.train_on_batch(_scaled(faces[rows]), standard[rows])
+                progress.add()
         self._forward = tf.function(lambda x: self._network(x, training=False), reduce_retracing=True)
 
     def read(self, faces: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ the same number of faces on either side.
 import numpy as np
 
 from s2f_tf.evaluation.statistics import Figure, Resampling, figure
+from s2f_tf.progress import Progress
 
 _MOST = 10_000  # faces; of more, every so many-th
 _NEIGHBOURS = 3  # as in Kynkäänniemi et al. 2019
@@ -19,6 +20,8 @@ _FRECHET_RESAMPLES_AT_ONCE = 64
 
 def compare(real: np.ndarray, generated: np.ndarray, speakers: np.ndarray, seed: int = 0) -> dict[str, dict]:
     """Every distance, of generated faces and of real ones: `{measure: {"generated": Figure, "real": Figure}}`.
+
+    It shows how far it is.
 
     In place of a figure stands None where most resamples cannot tell it: those of few speakers may leave a half empty,
     or with one speaker alone, and no interval is known from what is left.
@@ -41,23 +44,26 @@ def compare(real: np.ndarray, generated: np.ndarray, speakers: np.ndarray, seed:
     one, other = np.flatnonzero(speaker % 2 == 0), np.flatnonzero(speaker % 2 == 1)
     resampling = Resampling(speakers, seed)
     results: dict[str, dict] = {}
-    for name, function, recentre in (
+    measures = (
         ("frechet_judge", _frechet, True),
         ("kid_judge", _kid, False),
         ("precision", _precision, False),
         ("recall", lambda *sides: _precision(*sides[::-1]), False),
-    ):
+    )
+    with Progress(len(measures), "measure", stage="drawn beside real faces") as progress:
+        for name, function, recentre in measures:
 
-        def between(other_side: np.ndarray, function=function, recentre=recentre) -> Figure | None:  # noqa: ANN001
-            with np.errstate(invalid="ignore"):  # of an empty half
-                both = [
-                    function(_Side(real, a, resampling), _Side(other_side, b, resampling))
-                    for a, b in ((one, other), (other, one))
-                ]
-            draws = np.mean(both, axis=0)
-            return figure(draws, recentre=recentre) if np.isnan(draws).mean() < 0.5 else None
+            def between(other_side: np.ndarray, function=function, recentre=recentre) -> Figure | None:  # noqa: ANN001
+                with np.errstate(invalid="ignore"):  # of an empty half
+                    both = [
+                        function(_Side(real, a, resampling), _Side(other_side, b, resampling))
+                        for a, b in ((one, other), (other, one))
+                    ]
+                draws = np.mean(both, axis=0)
+                return figure(draws, recentre=recentre) if np.isnan(draws).mean() < 0.5 else None
 
-        results[name] = {"generated": between(generated), "real": between(real)}
+            results[name] = {"generated": between(generated), "real": between(real)}
+            progress.add()
     return results
 
 

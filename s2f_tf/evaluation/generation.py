@@ -3,6 +3,8 @@
 The judge is a pair of speech and face encoder trained by matching from another seed, which generation never saw.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from s2f_tf.evaluation import matching
@@ -12,7 +14,13 @@ _MOST_SPEAKERS = 1000  # of whom all pairs are correlated
 
 
 def judge(
-    voices: np.ndarray, faces: np.ndarray, generated: np.ndarray, speakers: np.ndarray, seed: int = 0
+    voices: np.ndarray,
+    faces: np.ndarray,
+    generated: np.ndarray,
+    speakers: np.ndarray,
+    seed: int = 0,
+    *,
+    asked: Callable[[int], None] = lambda count: None,
 ) -> dict[str, dict[str, Figure]]:
     """Matching of generated faces.
 
@@ -25,10 +33,11 @@ def judge(
         generated: float32 [N, E], one face drawn from each clip's voice.
         speakers: [N].
         seed: of the bootstrap.
+        asked: is told how many more queries, of which each clip is two, are done.
     """
     return {
-        "voice_to_generated": matching.score(matching.cosine(voices, generated), speakers, seed=seed),
-        "generated_to_face": matching.score(matching.cosine(generated, faces), speakers, seed=seed),
+        "voice_to_generated": matching.score(matching.cosine(voices, generated), speakers, seed=seed, asked=asked),
+        "generated_to_face": matching.score(matching.cosine(generated, faces), speakers, seed=seed, asked=asked),
     }
 
 

@@ -60,7 +60,12 @@ def ceiling(spoken: np.ndarray, true: np.ndarray) -> Similarity:
 
 
 def score(
-    similarity: Similarity, speakers: np.ndarray, strata: Mapping[str, np.ndarray] | None = None, seed: int = 0
+    similarity: Similarity,
+    speakers: np.ndarray,
+    strata: Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    *,
+    asked: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Figure]:
     """Every figure of one direction.
 
@@ -69,6 +74,7 @@ def score(
         speakers: [N], of query and gallery item alike.
         strata: attributes by name, [N] each: matching is scored again with those negatives alone that share one.
         seed: of the bootstrap, and of which clips are the gallery of a split of more than 20,000.
+        asked: is told how many more queries are done.
 
     Returns:
         `accuracy_k2`, ... (K-way accuracy), `recall_at_1`, ..., `mean_rank` (retrieval), `auc`, `eer` (verification)
@@ -76,7 +82,7 @@ def score(
         with too few negatives of its stratum is left out of that stratum.
     """
     resampling = Resampling(speakers, seed)
-    ranks, stratified, histograms = _compare(similarity, speakers, strata or {}, resampling, seed)
+    ranks, stratified, histograms = _compare(similarity, speakers, strata or {}, resampling, seed, asked)
     figures = accuracies(ranks, resampling, WAYS)
     for rank in RANKS:
         if rank <= ranks.negatives.min():
@@ -138,6 +144,7 @@ def _compare(
     strata: Mapping[str, np.ndarray],
     resampling: Resampling,
     seed: int,
+    asked: Callable[[int], None],
 ) -> tuple[Ranks, dict[str, Ranks], tuple[np.ndarray, np.ndarray]]:
     """One pass over all pairs: the ranks, those within each stratum, and the histograms of scores by group.
 
@@ -173,6 +180,7 @@ def _compare(
             alike = member[rows, None] == member[None, gallery]
             within = (above & alike, tied & alike, np.isfinite(scores) & alike)
             counts[name].append(np.stack([part.sum(axis=1) for part in within]))
+        asked(len(rows))
     ranks = {name: Ranks(*np.concatenate(parts, axis=1)) for name, parts in counts.items()}
     return ranks.pop(None), ranks, (own_histogram, negative_histogram)
 

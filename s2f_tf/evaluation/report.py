@@ -16,7 +16,7 @@ from s2f_tf.aside import written_aside
 from s2f_tf.data import png, reader
 from s2f_tf.evaluation import charts, sound
 from s2f_tf.evaluation.run import Run
-from s2f_tf.evaluation.statistics import Figure
+from s2f_tf.evaluation.statistics import Figure, mean
 from s2f_tf.evaluation.summary import Measured
 from s2f_tf.latent import slerp
 from s2f_tf.page import Page
@@ -47,12 +47,21 @@ class Table:
 
     def cell(self, cell: Figure | str | None) -> str:
         """A figure as `84.3 (82.5..86.2)`."""
-        if cell is None:
-            return "-"
-        if isinstance(cell, str):
-            return cell
-        value, low, high = (f"{self.scale * x:.{self.digits}f}" for x in (cell.value, cell.low, cell.high))
-        return f"{value} ({low}..{high})"
+        return _cell(cell, self.scale, self.digits)
+
+
+def _cell(cell: Figure | str | None, scale: float = 100.0, digits: int = 1) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, str):
+        return cell
+    value, low, high = (f"{scale * x:.{digits}f}" for x in (cell.value, cell.low, cell.high))
+    return f"{value} ({low}..{high})"
+
+
+def _value(cell: Figure | None) -> str:
+    """A figure in percent without its interval."""
+    return _cell(cell).partition(" ")[0]
 
 
 def tables(tree: Mapping[str, Any]) -> Iterator[Table]:
@@ -166,6 +175,36 @@ def _sound(conditions: list[dict[str, Any]]) -> Table:
         ("", "clips", "K = 2", "K = 10"),
         tuple(rows),
     )
+
+
+def answers(tree: Mapping[str, Any]) -> str:
+    """Is it any good? Eight lines of at most 80 columns for a person, or six where no factors are known."""
+    matching, judged = tree["matching"]["voice_to_face"], tree["generation"]["judge"]["voice_to_generated"]
+    ways = 10 if "accuracy_k10" in matching else 2
+    accuracy = f"accuracy_k{ways}"
+    spoilt = {(c["kind"], c["amount"]): _value(c.get(accuracy)) for c in tree["sound"]}
+    cover, clean = (tree["generation"]["distribution"][name] for name in ("recall", "precision"))
+    factors = tree.get("disentanglement", [])
+    told = [factor["r_squared_generated"] for factor in factors if factor["heard"]]
+    left_open = [factor["due_to_z"] for factor in factors if not factor["heard"]]
+    rows = [
+        ("Does it hear?", _cell(matching[accuracy]), f"voices find their face of {ways} (guess: {100 // ways})"),
+        (
+            "  spoilt voices?",
+            f"by telephone {spoilt['telephone', None]}, in loud noise {spoilt['noise', 0.0]}, "
+            f"of half a second {spoilt['length', 0.5]}",
+            "",
+        ),
+        ("Do faces follow?", _cell(judged[accuracy]), f"a judge finds the drawn one of {ways}"),
+        ("  how closely?", _cell(mean(told), 1, 2) if told else "", "mean R² of what a voice tells (best: 1)"),
+        ("Are they varied?", _cell(cover["generated"]), f"of real faces are covered (ideal: {_value(cover['real'])})"),
+        ("  for one voice?", _cell(mean(left_open)) if left_open else "", "of what it leaves open changes with z"),
+        ("Are they clean?", _cell(clean["generated"]), f"of drawn faces look real (ideal: {_value(clean['real'])})"),
+    ]
+    known = [row for row in rows if row[1]]
+    width = max(len(found) for _, found, words in known if words)
+    head = f"{tree['speakers']} speakers, {tree['clips']} clips, split '{tree['split']}'; in percent, 95 % intervals"
+    return "\n".join([head, *(f"{question:18}{found:{width}}  {words}".rstrip() for question, found, words in known)])
 
 
 def text(tree: Mapping[str, Any]) -> str:

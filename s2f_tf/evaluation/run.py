@@ -12,6 +12,7 @@ from s2f_tf.data import reader
 from s2f_tf.evaluation.disentanglement import FactorReader
 from s2f_tf.latent import z_from_seed
 from s2f_tf.models import trained
+from s2f_tf.progress import Progress
 
 _BATCH = 64
 
@@ -95,29 +96,31 @@ class Embedded:
 
 
 def embed(run: Run, corpus: reader.Corpus, split: str, factor_reader: FactorReader | None, keep: int) -> Embedded:
-    """Reads a split once, clip by clip, and keeps no more than `keep` faces.
+    """Reads a split once, clip by clip, keeps no more than `keep` faces, and shows how far it is.
 
     Raises `CorpusError` where no clip can be read.
     """
     columns: dict[str, list] = {field.name: [] for field in dataclasses.fields(Embedded) if field.name != "first"}
     first: list[np.ndarray] = []
-    for clip in reader.clips(corpus, split, run.config.data.face_size):
-        waveform, face = clip.waveform[None], clip.faces[:1]
-        judge_face, judge_features = run.judge_see(face)
-        row = {
-            "ids": clip.id,
-            "speakers": clip.speaker,
-            "voices": run.hear(waveform)[0],
-            "faces": run.see(face)[0],
-            "judge_voices": run.judge_hear(waveform)[0],
-            "judge_faces": judge_face[0],
-            "judge_features": judge_features[0],
-            "factors": clip.factors,
-            "readings": np.zeros(0) if factor_reader is None else factor_reader.read(face)[0],
-        }
-        first += [face[0]] if len(first) < keep else []
-        for name, value in row.items():
-            columns[name].append(value)
+    with Progress(len(corpus.split(split)), "clip", stage="hearing and seeing") as progress:
+        for clip in reader.clips(corpus, split, run.config.data.face_size):
+            waveform, face = clip.waveform[None], clip.faces[:1]
+            judge_face, judge_features = run.judge_see(face)
+            row = {
+                "ids": clip.id,
+                "speakers": clip.speaker,
+                "voices": run.hear(waveform)[0],
+                "faces": run.see(face)[0],
+                "judge_voices": run.judge_hear(waveform)[0],
+                "judge_faces": judge_face[0],
+                "judge_features": judge_features[0],
+                "factors": clip.factors,
+                "readings": np.zeros(0) if factor_reader is None else factor_reader.read(face)[0],
+            }
+            first += [face[0]] if len(first) < keep else []
+            for name, value in row.items():
+                columns[name].append(value)
+            progress.add()
     factors = columns.pop("factors")
     shared = sorted(set.intersection(*map(set, factors)))
     arrays = {name: np.array(values) for name, values in columns.items()}

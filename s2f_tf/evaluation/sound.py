@@ -17,6 +17,7 @@ from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import reader, synthetic
 from s2f_tf.evaluation import matching
 from s2f_tf.evaluation.statistics import Resampling
+from s2f_tf.progress import Progress
 
 SECONDS = (0.5, 1.0, 2.0, 4.0, 10.0)
 SNR_DB = (20.0, 10.0, 5.0, 0.0)
@@ -143,7 +144,7 @@ def measure(
     faces: Mapping[str, np.ndarray],
     seed: int = 0,
 ) -> list[dict]:
-    """Voice to face accuracy under every condition.
+    """Voice to face accuracy under every condition. It shows how far it is.
 
     Args:
         embed: the speech encoder, float32 [B, S] to float32 [B, E] of unit length.
@@ -159,20 +160,23 @@ def measure(
     voices = _voices(corpus, split, faces)
     resampling = functools.cache(lambda speakers: Resampling(np.array(speakers), seed))  # conditions share their clips
     results = []
-    for number, condition in enumerate(conditions()):
-        samples = _samples(condition.seconds)
-        long = [voice for voice in voices if len(voice.waveform) >= samples]
-        chosen = [long[i] for i in _evenly(len(long), condition.clips)]
-        results.append({name: getattr(condition, name) for name in ("kind", "amount", "words")})
-        results[-1]["clips"] = len(chosen)
-        speakers = np.array([voice.speaker for voice in chosen])
-        if len(set(speakers)) > 1:
-            waveforms = np.stack([voice.waveform[:samples] for voice in chosen])
-            spoilt = condition.spoil(waveforms, np.random.default_rng([seed, number]))
-            parts = (spoilt[start : start + _BATCH] for start in range(0, len(spoilt), _BATCH))
-            heard = np.concatenate([embed(part) for part in parts])
-            ranks = matching.rank(heard @ np.stack([faces[voice.clip] for voice in chosen]).T, speakers)
-            results[-1] |= matching.accuracies(ranks, resampling(tuple(speakers)), _WAYS)
+    every = conditions()
+    with Progress(len(every), "condition", stage="spoilt voices") as progress:
+        for number, condition in enumerate(every):
+            samples = _samples(condition.seconds)
+            long = [voice for voice in voices if len(voice.waveform) >= samples]
+            chosen = [long[i] for i in _evenly(len(long), condition.clips)]
+            results.append({name: getattr(condition, name) for name in ("kind", "amount", "words")})
+            results[-1]["clips"] = len(chosen)
+            speakers = np.array([voice.speaker for voice in chosen])
+            if len(set(speakers)) > 1:
+                waveforms = np.stack([voice.waveform[:samples] for voice in chosen])
+                spoilt = condition.spoil(waveforms, np.random.default_rng([seed, number]))
+                parts = (spoilt[start : start + _BATCH] for start in range(0, len(spoilt), _BATCH))
+                heard = np.concatenate([embed(part) for part in parts])
+                ranks = matching.rank(heard @ np.stack([faces[voice.clip] for voice in chosen]).T, speakers)
+                results[-1] |= matching.accuracies(ranks, resampling(tuple(speakers)), _WAYS)
+            progress.add()
     return results
 
 
@@ -196,11 +200,13 @@ def _voices(corpus: reader.Corpus, split: str, faces: Mapping[str, np.ndarray]) 
                 spoken.add(clip.speaker)
     at_length = set(_evenly(len(clips), _FEW))
     voices = []
-    for number, (place, name, speaker, waveform, factors) in enumerate(clips):
-        if factors:
-            seconds = SECONDS[-1] if number in at_length else _SPOILT_SECONDS
-            waveform = synthetic.speak_again(factors, np.random.default_rng([place]), seconds)
-        voices.append(_Voice(name, speaker, waveform))
+    with Progress(len(clips), "voice", stage="speaking again") as progress:
+        for number, (place, name, speaker, waveform, factors) in enumerate(clips):
+            if factors:
+                seconds = SECONDS[-1] if number in at_length else _SPOILT_SECONDS
+                waveform = synthetic.speak_again(factors, np.random.default_rng([place]), seconds)
+            voices.append(_Voice(name, speaker, waveform))
+            progress.add()
     return voices
 
 

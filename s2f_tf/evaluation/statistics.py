@@ -1,6 +1,7 @@
 """Figures with intervals: everything is resampled by speaker, since clips of one speaker are not independent."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -48,6 +49,11 @@ def figure(draws: np.ndarray, chance: float | None = None, *, recentre: bool = F
         resampled = resampled + (value - np.nanmean(resampled))
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     return Figure(value, float(low), float(high), chance, resampled)
+
+
+def mean(figures: Sequence[Figure]) -> Figure:
+    """Of figures of the same speakers, resample by resample."""
+    return figure(np.mean([[one.value, *one.draws] for one in figures], axis=0), figures[0].chance)
 
 
 class Resampling:

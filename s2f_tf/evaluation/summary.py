@@ -1,11 +1,8 @@
 """All the figures of a trained run."""
 
-import contextlib
 import dataclasses
 import hashlib
-import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from s2f_tf.data.synthetic import FACTORS, SHARED
 from s2f_tf.evaluation import copies, disentanglement, distribution, generation, matching, sound
 from s2f_tf.evaluation.disentanglement import FactorReader
 from s2f_tf.evaluation.run import Embedded, Run, embed
+from s2f_tf.progress import Progress
 
 _BATCH = 64
 _GRID_VOICES, _GRID_Z = 100, 16  # of the analysis of variance
@@ -62,7 +60,7 @@ class _Drawn:
 def measure(
     run: Run, corpus: reader.Corpus, split: str, attributes: Mapping[str, Mapping[str, str]] | None = None
 ) -> Measured:
-    """Everything that `python -m s2f_tf.evaluate` reports, by the protocols of `docs/evaluation.md`.
+    """Everything that `python -m s2f_tf.evaluate` reports, by the protocols of `docs/evaluation.md`, with its progress.
 
     Args:
         run: the trained run.
@@ -76,35 +74,27 @@ def measure(
     size = run.config.data.face_size
     factor_reader = None
     if next(reader.clips(corpus, split, size, limit=1)).factors:
-        with _said("learning to read factors from real faces"):
-            factor_reader = _learn_factors(run, corpus)
-    with _said("embedding clips"):
-        embedded = embed(run, corpus, split, factor_reader, keep=_COPIES)
+        factor_reader = _learn_factors(run, corpus)
+    embedded = embed(run, corpus, split, factor_reader, keep=_COPIES)
     count = len(set(embedded.speakers))
     if count < _FEWEST_SPEAKERS:
         raise CorpusError(f"{corpus.folder}: split '{split}' has {count} speakers: {_FEWEST_SPEAKERS} are needed")
-    with _said("drawing a face for each voice"):
-        drawn = _draw(run, embedded, factor_reader)
+    drawn = _draw(run, embedded, factor_reader)
     figures: dict[str, Any] = {
         "corpus": _digest(embedded),
         "split": split,
         "clips": len(embedded.ids),
         "speakers": count,
     }
-    with _said("matching"):
-        figures["matching"] = _matching(embedded, attributes or {})
-    with _said("judging generated faces"):
-        figures["generation"] = _generation(embedded, drawn)
-    with _said("searching the training faces for copies"):
-        figures["generation"]["nearest_training_face"], shown = _copies(
-            embedded, drawn, reader.faces(corpus, "train", size)
-        )
+    figures["matching"] = _matching(embedded, attributes or {})
+    figures["generation"] = _generation(embedded, drawn)
+    figures["generation"]["nearest_training_face"], shown = _copies(
+        embedded, drawn, reader.faces(corpus, "train", size)
+    )
     if factor_reader is not None:
-        with _said("telling c from z"):
-            figures["disentanglement"] = _disentanglement(run, embedded, drawn, factor_reader)
-    with _said("matching worse sound"):
-        galleries = dict(zip(embedded.ids, embedded.faces, strict=True))
-        figures["sound"] = sound.measure(run.hear, corpus, split, galleries)
+        figures["disentanglement"] = _disentanglement(run, embedded, drawn, factor_reader)
+    galleries = dict(zip(embedded.ids, embedded.faces, strict=True))
+    figures["sound"] = sound.measure(run.hear, corpus, split, galleries)
     return Measured(figures, shown)
 
 
@@ -123,15 +113,17 @@ def _draw(run: Run, embedded: Embedded, factor_reader: FactorReader | None) -> _
     count = len(embedded.ids)
     z, one_z = run.z(np.arange(count)), run.z(np.zeros(1))
     columns: list[list[np.ndarray]] = [[] for _ in dataclasses.fields(_Drawn)]
-    for start in range(0, count, _BATCH):
-        rows = slice(start, start + _BATCH)
-        faces = run.draw(z[rows], embedded.voices[rows])
-        embeddings, features = run.judge_see(faces)
-        same_z, _ = run.judge_see(run.draw(np.repeat(one_z, len(faces), axis=0), embedded.voices[rows]))
-        factors = np.zeros((len(faces), 0)) if factor_reader is None else factor_reader.read(faces)
-        kept = faces[: max(0, _COPIES - start)]
-        for column, values in zip(columns, (embeddings, same_z, features, factors, kept), strict=True):
-            column.append(values)
+    with Progress(count, "voice", stage="drawing faces") as progress:
+        for start in range(0, count, _BATCH):
+            rows = slice(start, start + _BATCH)
+            faces = run.draw(z[rows], embedded.voices[rows])
+            embeddings, features = run.judge_see(faces)
+            same_z, _ = run.judge_see(run.draw(np.repeat(one_z, len(faces), axis=0), embedded.voices[rows]))
+            factors = np.zeros((len(faces), 0)) if factor_reader is None else factor_reader.read(faces)
+            kept = faces[: max(0, _COPIES - start)]
+            for column, values in zip(columns, (embeddings, same_z, features, factors, kept), strict=True):
+                column.append(values)
+            progress.add(len(faces))
     return _Drawn(*map(np.concatenate, columns))
 
 
@@ -141,21 +133,27 @@ def _matching(embedded: Embedded, attributes: Mapping[str, Mapping[str, str]]) -
         for name, of_speaker in attributes.items()
     }
     strata |= {name: matching.bins_of(embedded.factors[name]) for name in SHARED if name in embedded.factors}
-    figures: dict[str, Any] = {
-        "voice_to_face": matching.score(matching.cosine(embedded.voices, embedded.faces), embedded.speakers, strata),
-        "face_to_voice": matching.score(matching.cosine(embedded.faces, embedded.voices), embedded.speakers, strata),
+    directions = {
+        "voice_to_face": matching.cosine(embedded.voices, embedded.faces),
+        "face_to_voice": matching.cosine(embedded.faces, embedded.voices),
     }
     if embedded.factors:
         spoken = np.stack([embedded.factors[f"voice/{name}"] for name in SHARED], axis=1)
         true = np.stack([embedded.factors[name] for name in SHARED], axis=1)
-        figures["true_factors"] = matching.score(matching.ceiling(spoken, true), embedded.speakers, strata)
-    return figures
+        directions["true_factors"] = matching.ceiling(spoken, true)
+    with Progress(len(directions) * len(embedded.ids), "question", stage="matching") as progress:
+        return {
+            name: matching.score(similarity, embedded.speakers, strata, asked=progress.add)
+            for name, similarity in directions.items()
+        }
 
 
 def _generation(embedded: Embedded, drawn: _Drawn) -> dict[str, Any]:
     voices, speakers = embedded.judge_voices, embedded.speakers
+    with Progress(2 * len(speakers), "question", stage="judging drawn faces") as progress:
+        judged = generation.judge(voices, embedded.judge_faces, drawn.embeddings, speakers, asked=progress.add)
     return {
-        "judge": generation.judge(voices, embedded.judge_faces, drawn.embeddings, speakers),
+        "judge": judged,
         "correlation": {
             "one_z": generation.correlation(voices, drawn.same_z, speakers),
             "a_z_each": generation.correlation(voices, drawn.embeddings, speakers),
@@ -176,10 +174,12 @@ def _disentanglement(run: Run, embedded: Embedded, drawn: _Drawn, factor_reader:
     """For each factor: which it is, R² from generated and from real faces and from the embedding, and the shares."""
     grid = np.unique(np.linspace(0, len(embedded.ids) - 1, min(_GRID_VOICES, len(embedded.ids))).astype(int))
     z = run.z(np.arange(_GRID_Z))
-    readings = np.stack(
-        [factor_reader.read(run.draw(z, np.repeat(voice[None], _GRID_Z, axis=0))) for voice in embedded.voices[grid]]
-    )
-    shares = disentanglement.variance_shares(readings, embedded.speakers[grid])
+    readings = []
+    with Progress(len(grid), "voice", stage="telling voice from z") as progress:
+        for voice in embedded.voices[grid]:
+            readings.append(factor_reader.read(run.draw(z, np.repeat(voice[None], _GRID_Z, axis=0))))
+            progress.add()
+    shares = disentanglement.variance_shares(np.stack(readings), embedded.speakers[grid])
     results = []
     for place, factor in enumerate(_FACE_FACTORS):
         of_factor: dict[str, Any] = {"factor": factor.name, "heard": factor.shapes == "both", "level": factor.level}
@@ -200,12 +200,3 @@ def _disentanglement(run: Run, embedded: Embedded, drawn: _Drawn, factor_reader:
 def _digest(embedded: Embedded) -> str:
     """Tells whether two runs were evaluated on the same clips."""
     return hashlib.sha256("\n".join([*embedded.ids, *embedded.speakers]).encode()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _said(what: str) -> Iterator[None]:
-    """Says on the standard error what is being done, and afterwards how long it took."""
-    start = time.monotonic()
-    print(f"{what} ...", end="", file=sys.stderr, flush=True)
-    yield
-    print(f" {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)

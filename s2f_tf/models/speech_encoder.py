@@ -20,7 +20,7 @@ class SpeechEncoder(keras.Model):
     """A learnt filterbank, residual 1-D convolutions with squeeze-and-excitation, and mean and spread over time.
 
     Call with waveform float32 [B, S] in any range (its offset and level are removed); returns float32 [B, E] of unit
-    length. `docs/training.md` says what the filterbank is worth against plain convolutions.
+    length.
 
     Silence has no vote. Frames that are much quieter than the loudest are zeros for every convolution, as what lies
     beyond the ends of a waveform is, and count for nothing in every mean: so a voice is heard alike with any pause

@@ -37,6 +37,14 @@ def test_the_first_draw_is_the_value_and_nan_is_left_out():
     assert found.draws.shape == (statistics.RESAMPLES,)
 
 
+def test_the_mean_of_figures_is_that_of_each_resample():
+    one, other = (figure(Resampling(speakers(9, 1)).mean(np.arange(9.0) * k)) for k in (1, -3))
+    found = statistics.mean([one, other])
+    assert found.value == pytest.approx(-4.0)
+    np.testing.assert_allclose(found.draws, -one.draws)
+    assert statistics.mean([one, one]).as_dict() == pytest.approx(one.as_dict())
+
+
 def test_very_many_speakers_are_drawn_in_groups_of_whole_speakers():
     names = speakers(3000, 2)
     resampling = Resampling(names)

@@ -27,9 +27,29 @@ def few(tmp_path):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_the_fewest_speakers_are_told_what_can_be_said_of_them(tiny_run, few, tmp_path):
+def test_the_fewest_speakers_are_told_what_can_be_said_of_them(tiny_run, few, tmp_path, terminal):
     run = Run(tiny_run)
+    resize, rows = terminal
+    resize(80)
     measured = summary.measure(run, few, "test")
+    print(report.answers(measured.figures))
+    shown = rows()
+    assert max(widest for _, widest in shown) <= 80
+    assert [row.split(",")[0] for row, _ in shown[:8]] == [
+        "hearing and seeing: 4 of 4 clips",
+        "drawing faces: 4 of 4 voices",
+        "matching: 8 of 8 questions",
+        "judging drawn faces: 8 of 8 questions",
+        "drawn beside real faces: 4 of 4 measures",
+        "looking for copies: 4 of 4 faces",
+        "speaking again: 4 of 4 voices",
+        f"spoilt voices: {len(measured.figures['sound'])} of {len(measured.figures['sound'])} conditions",
+    ]
+    said = {row[:18].strip(): row[18:] for row, _ in shown[8:]}
+    matched = measured.figures["matching"]["voice_to_face"]["accuracy_k2"]
+    assert said["Does it hear?"].startswith(f"{100 * matched.value:.1f} ({100 * matched.low:.1f}..")
+    assert said["Does it hear?"].endswith("of 2 (guess: 50)")
+    assert "how closely?" not in said and "for one voice?" not in said, "nothing is known of the speakers"
     printed = report.text(measured.figures).splitlines()
     assert printed[0] == "4 speakers and 4 clips of split 'test'"
     rows = {line.split()[0]: line.split()[1:] for line in printed if line}
