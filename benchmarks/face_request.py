@@ -11,9 +11,9 @@ from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio
 
 
-def voice(seconds: float) -> bytes:
+def voice(seconds: float, rate: int = SAMPLE_RATE) -> bytes:
     """A WAV file of noise, which takes as long as any voice."""
-    return audio.encode_wav(np.random.default_rng(0).normal(0.0, 0.1, round(seconds * SAMPLE_RATE)))
+    return audio.encode_wav(np.random.default_rng(0).normal(0.0, 0.1, round(seconds * rate)), rate)
 
 
 def for_grpc(model_name: str, wav: bytes) -> bytes:

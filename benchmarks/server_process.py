@@ -1,5 +1,6 @@
 """The embedded server as a process of its own, for what measures it and what tests it."""
 
+import os
 import pathlib
 import signal
 import socket
@@ -63,6 +64,11 @@ class ServerProcess:
         """Bytes of memory that it holds. Linux alone tells."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return 1024 * int(status.split("VmRSS:")[1].split()[0])
+
+    def processor(self) -> float:
+        """Seconds of a core that it has taken since it was started. Linux alone tells."""
+        after_name = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def __enter__(self) -> "ServerProcess":
         return self

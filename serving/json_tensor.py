@@ -21,6 +21,7 @@ _VALUE_BYTES = 60  # of memory that each takes
 _MAX_SHOWN = 256  # characters of a value in an error
 _WHOLE = {tf.float32: 2**24 - 1, tf.float64: 2**53 - 1}  # whole numbers up to these are kept exactly
 _KINDS = {dict: "Object", list: "Array", str: "String", type(None): "Null"}
+_DIGITS = np.array([f"{i:3}," for i in range(256)], "S4")
 _WORDS = {"Expecting value": "Invalid value.", "Extra data": "The document root must not be followed by other values."}
 
 
@@ -76,9 +77,19 @@ def predict_inputs(document: Mapping[str, Any], signature: meta_graph_pb2.Signat
 
 def predict_body(arrays: Mapping[str, np.ndarray], row_format: bool) -> bytes:
     """The response to a predict request, in the format of the request. Raises `RequestError`."""
+    if row_format:
+        _check_rows(arrays)
+    kind = "predictions" if row_format else "outputs"
+    if len(arrays) == 1:
+        ((name, array),) = arrays.items()
+        return b'{"%b": %b}' % (kind.encode(), _text(array, name))
     columns = {name: _values(array, name) for name, array in sorted(arrays.items())}
-    if not row_format:
-        return _dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
+    if row_format:
+        return _dump({kind: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]})
+    return _dump({kind: columns})
+
+
+def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
     sizes = set()
     for name, array in arrays.items():
         if not array.ndim:
@@ -86,9 +97,6 @@ def predict_body(arrays: Mapping[str, np.ndarray], row_format: bool) -> bytes:
         if sizes and len(array) not in sizes:
             raise invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {sizes.pop()}")
         sizes.add(len(array))
-    if len(columns) == 1:
-        return _dump({"predictions": next(iter(columns.values()))})
-    return _dump({"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]})
 
 
 def examples(document: Mapping[str, Any]) -> input_pb2.Input:
@@ -314,6 +322,21 @@ def _add_value(value: Any, name: str, feature: feature_pb2.Feature) -> None:
         expected = feature.WhichOneof("kind").removesuffix("_list")
         raise invalid(f"Unexpected element type in feature: {name} expecting type: {expected}")
     getattr(feature, f"{kind}_list").value.append(converted)
+
+
+def _text(array: np.ndarray, name: str) -> bytes:
+    """An array as JSON."""
+    return _pixels(array) if array.dtype == np.uint8 and array.ndim and array.size else _dump(_values(array, name))
+
+
+def _pixels(array: np.ndarray) -> bytes:
+    """Whole numbers of 0 to 255, as many as a picture has, as JSON: a table has the text of each, all of one length."""
+    text = _DIGITS[array].view(np.uint8)
+    for level in reversed(range(array.ndim)):
+        items = text.reshape(*array.shape[:level], -1)  # each with its comma
+        text = np.empty((*items.shape[:-1], items.shape[-1] + 2), np.uint8)
+        text[..., 0], text[..., 1:-2], text[..., -2], text[..., -1] = ord("["), items[..., :-1], ord("]"), ord(",")
+    return text[:-1].tobytes()
 
 
 def _values(array: np.ndarray, name: str) -> Any:

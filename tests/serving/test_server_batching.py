@@ -1,4 +1,5 @@
 import asyncio
+import os
 import threading
 import time
 
@@ -205,6 +206,20 @@ def test_beyond_what_may_wait_requests_are_refused_at_once(runner, most):
         assert await asyncio.gather(running, *waiting) == [[2 * n] for n in range(most + 1)]
         assert await ask(queue, servable, 5) == [10]
         queue.close()
+
+    run(test())
+
+
+def test_a_request_does_not_wait_for_as_many_long_ones_as_there_are_cores():
+    async def test():
+        runner, slow, quick = Runner(), Doubler(), Doubler()
+        slow.gate.clear()
+        long = [asyncio.create_task(ask(runner, slow, n)) for n in range(os.cpu_count())]
+        await asyncio.sleep(0.02)  # they run
+        assert await ask(runner, quick, 1) == [2]
+        slow.gate.set()
+        await asyncio.gather(*long)
+        runner.close()
 
     run(test())
 

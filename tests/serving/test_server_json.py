@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
@@ -159,6 +160,17 @@ def test_floats_are_short_and_always_look_like_floats():
         json_tensor.predict_body({"y": array}, True)
         == b'{"predictions": [0.2, 3.0, 10000000000.0, NaN, Infinity, -Infinity]}'
     )
+
+
+@given(st_numpy.arrays(np.uint8, st_numpy.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)))
+def test_pixels_come_back_in_their_shape(array):
+    for row_format, name in [(True, "predictions"), (False, "outputs")]:
+        assert json.loads(json_tensor.predict_body({"image": array}, row_format)) == {name: array.tolist()}
+
+
+def test_every_pixel_takes_as_much_text_whatever_it_is():
+    sizes = {len(json_tensor.predict_body({"image": np.full((2, 4, 4, 3), i, np.uint8)}, False)) for i in range(256)}
+    assert len(sizes) == 1 and sizes.pop() < 5.5 * 2 * 4 * 4 * 3
 
 
 def test_responses_have_the_format_of_their_requests():
