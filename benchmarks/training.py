@@ -5,9 +5,13 @@ share of what the processor does in a product of large matrices; what it costs t
 noises and lines, which reading does beside the step; and how many examples a second `tf.data` makes, beside the
 decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step
 is the mean over a whole turn of the gradient penalty.
+
+Last come steps with one batch again and again, with what is read beside, and with voices that meet no rooms, noises and
+lines. `--layers` prints, instead of all this, every convolution of a step.
 """
 
 import dataclasses
+import itertools
 import os
 import tempfile
 import time
@@ -17,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from benchmarks import training_step
+from benchmarks import layers, training_step
 from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
 from s2f_tf.config import Config
@@ -30,8 +34,12 @@ _SIZES = flags.DEFINE_multi_integer("sizes", [48, 64, 128], "of faces, in pixels
 _THREADS = flags.DEFINE_integer("threads", 1, "how many a step may use", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "turns of each stage and size, of which the median counts", lower_bound=1)
 
+_LAYERS = flags.DEFINE_bool("layers", False, "print the convolutions of a step instead, of the first of --sizes")
+
 _MATRIX = 2048
 _CLIPS = 512
+_CLEAN = {"data.channel": 0.0, "data.noise_db": channel.NO_NOISE_DB}
+_TURN = 8  # steps of matching, and as many of generation for each, beside reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,37 +52,53 @@ class _Step:
 
 
 def main() -> None:
-    """Prints two tables."""
+    """Prints the tables."""
+    report = layers.Report() if _LAYERS.value else None
     tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
     tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
     base = setting_flags.override(_PRESET.value)
     steps = {}
-    for size in _SIZES.value:
+    for size in _SIZES.value[:1] if report else _SIZES.value:
         config = configuration.override(base, {"data.face_size": size})
         steps[f"matching, {size} px"] = _step(MatchingTrainer(config), config, config.matching.batch_size, 1)
         every = config.generation.penalty_every
         steps[f"generation, {size} px"] = _step(GenerationTrainer(config), config, config.generation.batch_size, every)
-    steps["what matching's voices meet"] = _channel(base, base.matching.batch_size)
+    if not report:
+        steps["what matching's voices meet"] = _channel(base, base.matching.batch_size)
     a = tf.random.normal((_MATRIX, _MATRIX))
     steps["product"] = _Step(tf.function(lambda: a @ a), 1, 2.0 * _MATRIX**3)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(_ROUNDS.value + 1):
         for name, step in steps.items():
-            start = time.perf_counter()
-            for _ in range(step.calls):
-                result = step.call()
-            tf.nest.map_structure(lambda x: x.numpy(), result)
-            seconds[name].append((time.perf_counter() - start) / step.calls)
+            seconds[name].append(_timed(step.call, step.calls))
     took = {name: float(np.median(values[1:])) for name, values in seconds.items()}  # the first compiles
-    peak = steps["product"].operations / took["product"]
-    print(f"{_THREADS.value} threads, {peak / 1e9:.0f} GFLOP/s in a product of matrices\n")
+    product = steps.pop("product")
+    peak = product.operations / took["product"]
+    out = report.out if report else None
+    print(f"{_THREADS.value} threads, {peak / 1e9:.0f} GFLOP/s in a product of matrices\n", file=out, flush=True)
+    if report:
+        for name, step in steps.items():
+            count = -(-_TURN // step.calls) * step.calls
+            print(
+                layers.table(report, name, step.call, count, 1e3 * took[name], peak), end="\n\n", file=out, flush=True
+            )
+        return
     print("step | ms | GFLOP | share of that rate\n---|---|---|---")
     for name, step in steps.items():
-        if name != "product":
-            share = step.operations / took[name] / peak
-            print(f"{name} | {1e3 * took[name]:.0f} | {step.operations / 1e9:.1f} | {share:.2f}")
+        share = step.operations / took[name] / peak
+        print(f"{name} | {1e3 * took[name]:.0f} | {step.operations / 1e9:.1f} | {share:.2f}")
     with tempfile.TemporaryDirectory() as folder:
         _print_reading(base, folder)
+        _print_beside_reading(base, reader.Corpus(os.path.join(folder, "wav")))
+
+
+def _timed(call: Callable[[], object], calls: int) -> float:
+    """Seconds of one of some calls, in the mean."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        result = call()
+    tf.nest.map_structure(lambda x: x.numpy(), result)
+    return (time.perf_counter() - start) / calls
 
 
 def _step(trainer: MatchingTrainer | GenerationTrainer, config: Config, count: int, calls: int) -> _Step:
@@ -91,11 +115,8 @@ def _step(trainer: MatchingTrainer | GenerationTrainer, config: Config, count: i
 def _channel(config: Config, count: int) -> _Step:
     waveforms = training_step.batch(config, count)["waveform"]
 
-    @tf.function(autograph=False)
-    def function() -> tf.Tensor:
-        draws = tf.stack([channel.draws(tf.constant([0, i]), config.window_samples) for i in range(count)])
-        return channel.augment(waveforms, draws, config.data)
-
+    draws = tf.stack([channel.draws(tf.constant([0, i])) for i in range(count)])
+    function = tf.function(lambda: channel.augment(waveforms, draws, config.data), autograph=False)
     return _Step(function, 1, _operations(function))
 
 
@@ -136,6 +157,26 @@ def _print_reading(config: Config, folder: str) -> None:
                 rate.append(_CLIPS // size * size / (time.perf_counter() - start))
         ours, bare = (float(np.median(rate[1:])) for rate in rates)
         print(f"{audio_format} | {ours:.0f} | {bare:.0f} | {ours / bare:.2f}")
+
+
+def _print_beside_reading(config: Config, corpus: reader.Corpus) -> None:
+    print("\nms a step | of one batch | reading | without rooms, noises and lines\n---|---|---|---")
+    without = configuration.override(config, _CLEAN).data
+    for trainer, stage in (
+        (MatchingTrainer(config), config.matching),
+        (GenerationTrainer(config), config.generation),
+    ):
+        size = stage.batch_size
+        one = next(iter(reader.batches(corpus, "train", config.data, batch_size=size, seed=config.seed)))
+        batches = [itertools.repeat(one)]
+        for data in (config.data, without):
+            batches.append(iter(reader.batches(corpus, "train", data, batch_size=size, seed=config.seed)))
+        step = tf.function(trainer.train_step, autograph=False)
+        count = _TURN * config.matching.batch_size // size
+        turns = [
+            [_timed(lambda step=step, b=b: step(next(b)), count) for b in batches] for _ in range(_ROUNDS.value + 1)
+        ]
+        print(" | ".join((trainer.name, *(f"{1e3 * took:.1f}" for took in np.median(turns[1:], axis=0)))), flush=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,9 @@ _KINDS_OF_SAMPLES = (  # of a client's WAV file: format tag, bits
     (_MU_LAW, 8),
 )
 _SAMPLES_ALLOWED = "PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law"
+# What a clip's WAV file says of itself from its ninth byte on, up to the length of the sound.
+_CLIP_HEADER = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, _PCM, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16) + b"data"
+_CLIP_HEADER_BYTES = 44
 _MAX_CHUNKS = 256  # of a client's WAV file before its sound
 _CHUNKS_BEHIND = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"fact", b"iXML", b"smpl")  # the sound, in WAV files
 _JOIN_SAMPLES = 2048  # in which `resample`'s filter has died away
@@ -243,10 +246,23 @@ def decode_sound(encoded: tf.Tensor, audio_format: str) -> tf.Tensor:
 
         waveform = tf.cast(tfio.audio.decode_flac(encoded, dtype=tf.int16), tf.float32) / 2.0**15
     else:
-        waveform, rate = tf.audio.decode_wav(encoded)
-        with tf.control_dependencies([tf.debugging.assert_equal(rate, SAMPLE_RATE, "a clip's sound must be 16 kHz")]):
-            waveform = tf.identity(waveform)
+        promised = tf.io.decode_raw(tf.strings.substr(encoded, 40, 4), tf.int32)
+        whole = tf.reduce_all(promised == tf.strings.length(encoded) - _CLIP_HEADER_BYTES)
+        usual = whole & (tf.strings.substr(encoded, 8, 32) == _CLIP_HEADER)
+        # `decode_wav` takes six times as long, sample by sample, and is asked about what is unusual alone.
+        waveform = tf.cond(usual, lambda: _samples_of_clip(encoded), lambda: _decode_wav(encoded))
     return tf.squeeze(tf.ensure_shape(waveform, [None, None]), axis=1)
+
+
+def _samples_of_clip(encoded: tf.Tensor) -> tf.Tensor:
+    samples = tf.io.decode_raw(tf.strings.substr(encoded, _CLIP_HEADER_BYTES, -1), tf.int16)
+    return tf.cast(samples[:, None], tf.float32) / 2.0**15
+
+
+def _decode_wav(encoded: tf.Tensor) -> tf.Tensor:
+    waveform, rate = tf.audio.decode_wav(encoded)
+    with tf.control_dependencies([tf.debugging.assert_equal(rate, SAMPLE_RATE, "a clip's sound must be 16 kHz")]):
+        return tf.identity(waveform)
 
 
 def decode_wav_bytes(wav_bytes: tf.Tensor) -> tf.Tensor:

@@ -133,8 +133,9 @@ class Filterbank(keras.layers.Layer):
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """The energies: one in each band for white noise of power one, as the filters start."""
         x = ops.square(self.filters(waveform[:, :, None]))
-        energy = x[:, :, : self.bands] + x[:, :, self.bands :]
-        return ops.average_pool(energy, self.hops_per_frame, self.hops_per_frame)
+        # Averaged before pairs are added, and split, not sliced: the gradient takes half the time.
+        even, odd = ops.split(ops.average_pool(x, self.hops_per_frame, self.hops_per_frame), 2, axis=-1)
+        return even + odd
 
 
 def _gabor_filters(bands: int, taps: int) -> np.ndarray:

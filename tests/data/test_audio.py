@@ -244,6 +244,17 @@ def test_a_clips_sound_is_decoded_exactly(audio_format):
             audio.decode_sound(tf.constant(damaged), audio_format)
 
 
+def test_a_clips_wav_file_with_more_in_its_header_is_decoded_and_one_cut_short_is_refused():
+    samples = np.rint(noise(5000) * 2**15).astype(np.int16)
+    encoded = sound_file(samples)
+    listed = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    longer = encoded[:4] + struct.pack("<I", len(encoded) + len(listed) - 8) + encoded[8:36] + listed + encoded[36:]
+    np.testing.assert_array_equal(audio.decode_sound(tf.constant(longer), "wav"), samples / 2.0**15)
+    for damaged in (encoded[:-1000], longer[:-1000], encoded[:40]):
+        with pytest.raises(tf.errors.OpError):
+            audio.decode_sound(tf.constant(damaged), "wav")
+
+
 def test_a_clip_at_another_rate_is_refused():
     with pytest.raises(tf.errors.InvalidArgumentError, match="must be 16 kHz"):
         audio.decode_sound(tf.constant(sound_file(noise(5000), rate=8000)), "wav")
