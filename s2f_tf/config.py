@@ -80,7 +80,7 @@ class DataConfig:
     )
     gain_db: float = setting(6.0, "largest change of a waveform's level in dB", low=0.0, high=40.0)
     noise_db: float = setting(
-        0.0, "loudest noise added to a waveform, in dB relative to its level", low=-120.0, high=20.0
+        0.0, "loudest noise added to a waveform, in dB relative to its level; -120 is none", low=-120.0, high=20.0
     )
     noise_fall_db: float = setting(
         6.0, "steepest fall of that noise in dB an octave: 0 is white alone", low=0.0, high=12.0, absent=0.0

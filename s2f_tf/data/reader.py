@@ -367,7 +367,7 @@ def _example(
     channel_draws = {}
     if augment:
         pixels = face.augment_face(pixels, seeds[2], data)
-        channel_draws["draws"] = channel.draws(seeds[3], window_samples)
+        channel_draws["draws"] = channel.draws(seeds[3])
     return channel_draws | {
         "waveform": waveform,
         "face": pixels,

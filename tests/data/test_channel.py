@@ -31,7 +31,7 @@ def augmented(waveforms, seed=1, **changes):
 
 
 def draws(count, seed=1):
-    return tf.stack([channel.draws(tf.constant([seed, i]), SAMPLES) for i in range(count)])
+    return tf.stack([channel.draws(tf.constant([seed, i])) for i in range(count)])
 
 
 def decibel(x):
@@ -139,3 +139,16 @@ def test_a_voice_depends_on_its_own_draws_and_on_what_was_before_it_in_the_batch
 
 def test_silence_stays_silence():
     assert np.abs(channel.augment(tf.zeros([4, SAMPLES]), draws(4), DataConfig()).numpy()).max() < 1e-6
+
+
+def test_what_is_turned_off_is_not_computed():
+    def operations(**changes):
+        waveforms, drawn = tf.zeros([4, SAMPLES]), tf.zeros(draws(4).shape)
+        graph = tf.function(lambda x, y: channel.augment(x, y, DataConfig(**changes)), autograph=False)
+        return {operation.type for operation in graph.get_concrete_function(waveforms, drawn).graph.get_operations()}
+
+    everything = operations()
+    assert {"RFFT", "IRFFT", "Round", "TensorScatterUpdate"} <= everything
+    without_others = operations(babble=0.0, mu_law=False)
+    assert {"RFFT", "IRFFT"} <= without_others and not {"Round", "TensorScatterUpdate"} & without_others
+    assert not {"RFFT", "IRFFT"} & operations(noise_db=channel.NO_NOISE_DB, channel=0.0)
