@@ -450,11 +450,11 @@ def look(corpus, half, count, data=STILL, **changes):
 
 def test_views_of_faces_are_two_of_a_clip_and_come_from_every_folder(more):
     count = COUNT + 8
-    batches = look(more["face"], "face", 2 * count // 4)
+    batches = look(more["face"], "face", 2 * count // 4 + 1)
     assert batches[0]["views"].shape == (4, 2, SIZE, SIZE, 3) and batches[0]["views"].dtype == np.float32
     pairs = [np.rint((v[:, 0, 0, 0] + 1) * 127.5).astype(int) for batch in batches for v in batch["views"]]
     assert all(sorted(pair % 100) == [i % 100] * 2 and pair[0] != pair[1] for pair in pairs for i in [pair.min()])
-    assert {int(pair.min()) for pair in pairs[: 4 * (count // 4)]} >= set(range(count)) - {count - 1}
+    assert {int(pair.min()) for pair in pairs} == set(range(count))
     assert (np.diff(np.concatenate([batch["position"] for batch in batches])) == 1).all()
 
 
@@ -462,20 +462,17 @@ def test_views_of_voices_are_two_windows_of_one_sound(more):
     quiet = dataclasses.replace(DATA, gain_db=0.0, channel=0.0, noise_db=-120.0, babble=0.0, polarity=False)
     batches = look(more["waveform"], "waveform", 6, quiet)
     assert batches[0]["views"].shape == (4, 2, 8000)
-    speakers = {int(s): i for i in range(COUNT + 5) for s in [speaker_hash(f"speaker {i // 2}")]}
-    starts = 0
+    sounds = [make_clip(i).waveform for i in range(COUNT + 5)]
+    speakers = [speaker_hash(f"speaker {i // 2}") for i in range(COUNT + 5)]
+    differ = 0
     for views, speaker in ((v, s) for batch in batches for v, s in zip(batch["views"], batch["speaker"], strict=True)):
-        assert int(speaker) in speakers
-        whole = [make_clip(i).waveform for i in range(COUNT + 5) if speaker_hash(f"speaker {i // 2}") == int(speaker)]
+        own = [sound for sound, of in zip(sounds, speakers, strict=True) if of == speaker]
+        if min(map(len, own)) < 8000:
+            continue  # it is repeated, from anywhere on
         for view in views:
-            near = min(
-                np.abs(np.resize(w, max(len(w), 8000))[k : k + 8000] - view).max()
-                for w in whole
-                for k in [find(w, view)]
-            )
-            assert near < 1e-4
-        starts += not np.array_equal(*views)
-    assert starts > 12
+            assert min(np.abs(sound[k : k + 8000] - view).max() for sound in own for k in [find(sound, view)]) < 1e-4
+        differ += not np.array_equal(*views)
+    assert differ > 3
 
 
 def speaker_hash(name):
@@ -484,8 +481,6 @@ def speaker_hash(name):
 
 def find(whole, view):
     """Where a window begins in a sound."""
-    if len(whole) <= len(view):
-        return 0
     windows = np.lib.stride_tricks.sliding_window_view(whole, 50)[: len(whole) - len(view) + 1]
     return int(np.abs(windows - view[:50]).sum(axis=1).argmin())
 
