@@ -50,6 +50,9 @@ _EXCLUDE = flags.DEFINE_multi_string(
 _ALIGN = flags.DEFINE_boolean(
     "align", True, "find and align the face in each still; --noalign takes aligned ones as they are"
 )
+_TEACHERS = flags.DEFINE_boolean(
+    "teachers", False, "at the end, keep beside each clip what pretrained networks say of it, as `pipelines.teach` does"
+)
 _REPORT = flags.DEFINE_string("report", None, "HTML page to write, with samples, plots and what was dropped")
 _WORKERS = flags.DEFINE_integer(
     "workers", os.cpu_count(), "processes on this machine; the output does not depend on it", lower_bound=1
@@ -106,7 +109,14 @@ def main(for_beam: list[str]) -> None:
         raise UserError("--noalign is for stills: it goes with --source=pairs or --source=stills")
     # Before what takes some seconds to import.
     print(f"looking through {_INPUT.value}", file=sys.stderr, flush=True)
-    print(_prepare(_beam_options(for_beam)))
+    options = _beam_options(for_beam)
+    if _TEACHERS.value:
+        from . import teachers
+
+        teachers.require()  # before the work, and not after it
+    print(_prepare(options))
+    if _TEACHERS.value:
+        print(f"taught by: {'; '.join(teachers.teach(_OUTPUT.value, _WORKERS.value))}")
     if _REPORT.value:
         from . import report
 

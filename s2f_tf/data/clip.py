@@ -24,6 +24,7 @@ from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+FACE_NUMBERS, VOICE_NUMBERS = 128, 256  # that teachers say of a face, and of a voice
 
 _SHARD = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.tfrecord")
 
@@ -51,6 +52,21 @@ class Kind(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
+class Taught:
+    """What teachers, networks that learnt from other people, say of a clip; `pipelines/teach.py` asks them.
+
+    Attributes:
+        names: the teacher of faces and that of voices, each with its version.
+        faces: float32 [n, 128], of each face of the clip. Stored as `teacher/face`, n * 128 floats.
+        voice: float32 [256] of unit length, or [0] where the clip has no voice. Stored as `teacher/voice`.
+    """
+
+    names: tuple[str, ...]
+    faces: np.ndarray
+    voice: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Clip:
     """One utterance and the faces that go with it.
 
@@ -61,6 +77,7 @@ class Clip:
             stills.
         faces: JPEG files, one or more, square and aligned, all of one size. None in a corpus of sounds.
         factors: true factors by name, in the synthetic corpus only.
+        taught: what teachers say of it, where they were asked.
     """
 
     id: str
@@ -68,6 +85,7 @@ class Clip:
     waveform: np.ndarray
     faces: tuple[bytes, ...]
     factors: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    taught: Taught | None = None
 
 
 def encode(clip: Clip, audio_format: str) -> bytes:
@@ -89,7 +107,36 @@ def encode(clip: Clip, audio_format: str) -> bytes:
     for name, values in features.items():
         example.features.feature[name].bytes_list.value.extend(values)
     example.features.feature["factor/values"].float_list.value.extend(clip.factors.values())
+    if clip.taught is not None:
+        _write_taught(example, clip.taught)
     return example.SerializeToString(deterministic=True)
+
+
+def with_taught(record: bytes, taught: Taught) -> bytes:
+    """A clip's record with what teachers say of it, in place of what others said; all else stays to the byte."""
+    example = tf.train.Example.FromString(record)
+    _write_taught(example, taught)
+    return example.SerializeToString(deterministic=True)
+
+
+def _write_taught(example: tf.train.Example, taught: Taught) -> None:
+    feature = example.features.feature
+    feature["teacher/names"].bytes_list.value[:] = [name.encode() for name in taught.names]
+    feature["teacher/face"].float_list.value[:] = taught.faces.ravel()
+    feature["teacher/voice"].float_list.value[:] = taught.voice
+
+
+def _read_taught(feature: Mapping[str, tf.train.Feature], faces: int) -> Taught | None:
+    if "teacher/names" not in feature:
+        return None
+    voice = np.array(feature["teacher/voice"].float_list.value, np.float32)
+    if voice.size not in (0, VOICE_NUMBERS):
+        raise ValueError(f"a teacher says {voice.size} numbers of its voice, and not {VOICE_NUMBERS}")
+    return Taught(
+        names=tuple(name.decode() for name in feature["teacher/names"].bytes_list.value),
+        faces=np.array(feature["teacher/face"].float_list.value, np.float32).reshape(faces, FACE_NUMBERS),
+        voice=voice,
+    )
 
 
 def decode(record: bytes, kind: Kind = Kind.PAIRS) -> Clip:
@@ -115,6 +162,7 @@ def decode(record: bytes, kind: Kind = Kind.PAIRS) -> Clip:
             waveform=waveform,
             faces=faces,
             factors=dict(zip(names, feature["factor/values"].float_list.value, strict=True)),
+            taught=_read_taught(feature, len(feature["face/encoded"].bytes_list.value)),
         )
     except Exception as error:  # protobuf, soundfile and index errors share no base class below Exception
         raise CorpusError(f"not a clip: {error}") from error
@@ -144,7 +192,8 @@ def write_description(folder: str, description: Mapping[str, Any]) -> None:
     """Writes `corpus.json`, aside and then renamed; its presence says that the corpus is whole.
 
     `description` holds at least `made_by` (a command), `audio_format`, `face_size` (pixels), `clips` and `speakers`
-    (counts by split) and `dropped` (counts by reason), and a `kind` where that is not `Kind.PAIRS`.
+    (counts by split) and `dropped` (counts by reason), a `kind` where that is not `Kind.PAIRS`, and `teachers`, their
+    names, where they were asked.
     """
     path = os.path.join(folder, "corpus.json")
     with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import os
@@ -40,14 +41,41 @@ def make_clip(**changes):
     return Clip(**{"id": "clip", "speaker": "speaker", "waveform": noise, "faces": (b"face",)} | changes)
 
 
+def make_taught(faces, voice=clip.VOICE_NUMBERS, names=("see 1", "hear 2")):
+    draw = np.random.default_rng(faces).normal
+    return clip.Taught(names, *(draw(size=s).astype(np.float32) for s in ((faces, clip.FACE_NUMBERS), voice)))
+
+
 @quick
 @given(clips, st.sampled_from(AUDIO_FORMATS))
 def test_a_clip_is_read_as_it_was_written(written, audio_format):
     read = clip.decode(clip.encode(written, audio_format))
     assert (read.id, read.speaker, read.faces) == (written.id, written.speaker, written.faces)
-    assert read.factors == written.factors
+    assert read.factors == written.factors and read.taught is None
     assert read.waveform.dtype == np.float32
     np.testing.assert_allclose(read.waveform, written.waveform, rtol=0, atol=1 / 2**15)
+
+
+@pytest.mark.parametrize("faces, voice", [(1, clip.VOICE_NUMBERS), (3, clip.VOICE_NUMBERS), (2, 0)])
+def test_what_teachers_say_is_read_as_it_was_written(faces, voice):
+    taught = make_taught(faces, voice)
+    written = make_clip(faces=(b"face",) * faces)
+    directly = clip.encode(dataclasses.replace(written, taught=taught), "wav")
+    assert clip.with_taught(clip.encode(written, "wav"), taught) == directly
+    read = clip.decode(directly).taught
+    assert read.names == taught.names
+    np.testing.assert_array_equal(read.faces, taught.faces)
+    np.testing.assert_array_equal(read.voice, taught.voice)
+
+
+def test_what_teachers_say_takes_the_place_of_what_others_said():
+    before = clip.encode(make_clip(taught=make_taught(1, names=("another", "one"))), "wav")
+    assert clip.with_taught(before, make_taught(1)) == clip.encode(make_clip(taught=make_taught(1)), "wav")
+
+
+def test_what_teachers_say_of_other_faces_is_no_clip():
+    with pytest.raises(CorpusError, match="not a clip"):
+        clip.decode(clip.encode(make_clip(taught=make_taught(2)), "wav"))
 
 
 def test_both_formats_store_the_same_samples():
