@@ -158,8 +158,10 @@ class PretrainingConfig:
         1e-3, "peak learning rate of Adam: it rises over the warm-up, then falls to zero as a cosine", low=0.0
     )
     warmup_steps: int = setting(30, "steps over which the learning rate rises", low=0)
-    embedding_size: int = setting(64, "numbers in which two views are compared", low=2)
+    embedding_size: int = setting(64, "numbers in which two views are compared, where there is no teacher", low=2)
     scale: float = setting(10.0, "the softmax multiplies the cosine of two views by this", low=0.1)
+    contrast: float = setting(1.0, "weight of the loss by which two views find each other", low=0.0)
+    teacher: float = setting(0.0, "weight of the loss by which what a teacher says of a clip is learnt", low=0.0)
     weight_decay: float = setting(1e-2, "decoupled weight decay", low=0.0, high=1.0)
     ema_decay: float = setting(
         0.99, "decay of the moving average of the weights, which is what is kept", low=0.0, high=0.9999

@@ -37,6 +37,11 @@ _FEATURES = {
     "face/encoded": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
 }
 
+_TAUGHT_FEATURES = {
+    "waveform": {"teacher/voice": tf.io.FixedLenFeature([clip.VOICE_NUMBERS], tf.float32)},
+    "face": {"teacher/face": tf.io.FixedLenSequenceFeature([clip.FACE_NUMBERS], tf.float32, allow_missing=True)},
+}
+
 _FACE_FEATURES = {
     "face/encoded": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
     "factor/names": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
@@ -182,6 +187,9 @@ class Corpora(Corpus):
             "audio_format": next(iter(formats), "wav"),
             "face_size": min(one.description["face_size"] for one in corpora),
         }
+        # What some of them were taught is not there for all.
+        if all("teachers" in one.description for one in corpora):
+            self.description["teachers"] = corpora[0].description["teachers"]
         for field in ("clips", "speakers"):
             counts = collections.Counter()
             for one in corpora:
@@ -263,6 +271,7 @@ def views(
     start: int = 0,
     worker: int = 0,
     workers: int = 1,
+    taught: bool = False,
 ) -> tf.data.Dataset:
     """As `batches`, of one half of each clip, seen or heard twice: two windows of its sound, or two of its faces.
 
@@ -271,16 +280,18 @@ def views(
 
     Args:
         half: `waveform` or `face`.
+        taught: whether what teachers say of it is wanted, too.
 
     Returns:
-        Dicts of `views` float32 [B, 2, window_samples] or [B, 2, H, W, 3], and `speaker` and `position`, int64 [B].
+        Dicts of `views` float32 [B, 2, window_samples] or [B, 2, H, W, 3], of `speaker` and `position`, int64 [B], and
+        of `taught`, float32 [B, D], of the whole sound or the face of the first view.
     """
     corpus.require(split, batch_size)
     if half == "face":
         _require_face_size(corpus, data.face_size)
 
     def example(record: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _two_views(corpus, record, position, seed, data, half)
+        return _two_views(corpus, record, position, seed, data, half, taught)
 
     def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         draws = tf.unstack(batch.pop("draws"), axis=1)
@@ -473,9 +484,9 @@ def _example(
 
 
 def _two_views(
-    corpus: Corpus, record: tf.Tensor, position: tf.Tensor, seed: int, data: DataConfig, half: str
+    corpus: Corpus, record: tf.Tensor, position: tf.Tensor, seed: int, data: DataConfig, half: str, taught: bool
 ) -> dict[str, tf.Tensor]:
-    features = tf.io.parse_single_example(record, _FEATURES)
+    features = tf.io.parse_single_example(record, _FEATURES | (_TAUGHT_FEATURES[half] if taught else {}))
     seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 4))
     found = {
         "speaker": tf.strings.to_hash_bucket_fast(features["speaker/id"], _SPEAKER_BUCKETS),
@@ -484,11 +495,15 @@ def _two_views(
     if half == "waveform":
         waveform = audio.decode_sound(features["audio/encoded"], corpus.description["audio_format"])
         windows = [audio.random_window(waveform, round(data.window_seconds * SAMPLE_RATE), s) for s in seeds[:2]]
+        if taught:
+            found["taught"] = features["teacher/voice"]
         return found | {"views": tf.stack(windows), "draws": tf.stack([channel.draws(s) for s in seeds[2:]])}
     encoded = features["face/encoded"]
     # Two different ones where there are two.
     first = tf.random.stateless_uniform([], seeds[0], maxval=tf.size(encoded), dtype=tf.int32)
     second = (first + 1) % tf.size(encoded)
+    if taught:
+        found["taught"] = features["teacher/face"][first]
     seen = [
         face.augment_face(face.decode_face(encoded[place], data.face_size), s, data)
         for place, s in zip((first, second), seeds[2:], strict=True)

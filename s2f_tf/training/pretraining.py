@@ -2,7 +2,8 @@
 
 Both learn by contrast: of two views of a clip, which belong together? A pair of a face and a voice teaches what the two
 have in common, and nine hundred pairs let either half learn the others by heart. What a voice or a face is at all,
-whatever room, light or moment it is of, can be learnt from many more.
+whatever room, light or moment it is of, can be learnt from many more. Where teachers were asked
+(`pipelines/teachers.py`), they can learn to say what those say, too.
 """
 
 import dataclasses
@@ -11,11 +12,14 @@ import keras
 import tensorflow as tf
 
 from s2f_tf.config import Config
-from s2f_tf.models import trained
+from s2f_tf.data import clip
+from s2f_tf.models import layers, trained
 from s2f_tf.training import losses, replicas
 from s2f_tf.training.averages import MovingAverages
 
 HALVES = {"waveform": "speech_encoder", "face": "face_encoder"}  # what a half of a clip is seen or heard by
+TAUGHT = {"waveform": clip.VOICE_NUMBERS, "face": clip.FACE_NUMBERS}  # numbers that a teacher says of it
+_CENTRE_RATE = 0.02  # of the moving average of what a teacher says
 
 
 class PretrainingTrainer(keras.Model):
@@ -25,8 +29,12 @@ class PretrainingTrainer(keras.Model):
     different rooms and lines, so that these do not tell which belong together, as Huh et al. (2020) have it.
     Two clips of one speaker are never each other's negatives.
 
+    With a teacher, both views learn to be what it says of the clip, by the cosine, once the mean of what it says of all
+    clips is taken away: distillation as of embeddings in Romero et al. (2015, section 2.2), whose distance is another.
+
     `train_step` runs inside `strategy.run`. It returns scalars which, summed over replicas, are means over the global
-    batch: `loss`, and `agreement`, the share of views for which the other scored highest.
+    batch: `loss`; `agreement`, the share of views for which the other scored highest; and with a teacher `taught`, the
+    mean cosine with what it says.
 
     Args:
         config: the run's settings.
@@ -39,8 +47,11 @@ class PretrainingTrainer(keras.Model):
         super().__init__(name=name)
         self.settings = config.pretraining
         # More numbers than faces and voices have in common; the head that makes them is not kept.
-        wide = dataclasses.replace(config, embedding_size=self.settings.embedding_size)
-        self.network = trained.make(HALVES[half], wide)
+        size = TAUGHT[half] if self.settings.teacher else self.settings.embedding_size
+        self.network = trained.make(HALVES[half], dataclasses.replace(config, embedding_size=size))
+        self.centre = self.add_weight(
+            name="centre", shape=[size], initializer="zeros", trainable=False, aggregation="only_first_replica"
+        )
         self.averages = MovingAverages(self.trainable_variables, self.settings.ema_decay)
         self.averages.start(self.trainable_variables)
         self.built = True
@@ -75,10 +86,25 @@ class PretrainingTrainer(keras.Model):
             scale = self.settings.scale
             to_second = losses.matching(first, speakers, all_second, all_speakers, own, scale)
             to_first = losses.matching(second, speakers, all_first, all_speakers, own, scale)
-            loss = tf.reduce_sum(0.5 * (to_second + to_first)) / total
+            loss = self.settings.contrast * tf.reduce_sum(0.5 * (to_second + to_first)) / total
+            if self.settings.teacher:
+                cosines = self._cosines(seen, batch["taught"])
+                taught = tf.reduce_sum(cosines) / (2.0 * total)
+                # A cosine of 1 is nothing to lose, on each replica its share.
+                loss += self.settings.teacher * (tf.cast(count, tf.float32) / total - taught)
         picked = tf.argmax(tf.matmul(first, all_second, transpose_b=True), axis=1)
         right = tf.equal(tf.gather(all_speakers, picked), speakers)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self.averages.update(self.trainable_variables)
-        return {"loss": loss, "agreement": tf.reduce_sum(tf.cast(right, tf.float32)) / total}
+        told = {"loss": loss, "agreement": tf.reduce_sum(tf.cast(right, tf.float32)) / total}
+        return told | {"taught": taught} if self.settings.teacher else told
+
+    def _cosines(self, seen: tf.Tensor, taught: tf.Tensor) -> tf.Tensor:
+        """Of what two views are, float32 [2 B, D], with what a teacher says of each clip, [B, D]: float32 [2 B]."""
+        (everyone,) = replicas.gather(taught)
+        first = tf.cast(tf.equal(self.optimizer.iterations, 0), tf.float32)
+        rate = first + (1.0 - first) * _CENTRE_RATE
+        self.centre.assign(self.centre + rate * (tf.reduce_mean(everyone, axis=0) - self.centre))
+        target = layers.unit_length(taught - self.centre)
+        return tf.reduce_sum(seen * tf.tile(target, [2, 1]), axis=1)

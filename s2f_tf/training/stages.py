@@ -23,7 +23,7 @@ from s2f_tf.training.matching import MatchingTrainer
 from s2f_tf.training.pretraining import HALVES, PretrainingTrainer
 
 JUDGE_SEED_OFFSET = 1_000_003
-PRETRAINING_LINE = {"loss": "loss", "agreement": "agreement"}
+PRETRAINING_LINE = {"loss": "loss", "agreement": "agreement", "taught": "taught"}
 # What of the log is shown while a stage runs, by the short names there: docs/training.md says what each is.
 MATCHING_LINE = {"loss": "loss", "validation_k2": "2-way"}
 MATCHING_TABLE = {
@@ -91,7 +91,13 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
     _require_use(config, alone)
     for half in HALVES:
         if _pretraining_steps(config, half):
-            _halves(corpus, alone, half).require("train", config.pretraining.batch_size)
+            learnt = _halves(corpus, alone, half)
+            learnt.require("train", config.pretraining.batch_size)
+            if config.pretraining.teacher and "teachers" not in learnt.description:
+                raise ConfigError(
+                    f"pretraining.teacher is {config.pretraining.teacher}, and no teacher was asked about all of "
+                    f"{learnt.folder}: `python -m pipelines.teach --corpus=...` asks, or set it to 0"
+                )
     keras.config.set_dtype_policy(config.precision)
     if config.start_from:  # is it whole?
         for name in ENCODERS:
@@ -277,7 +283,7 @@ def _pretrain(
         steps=steps,
         folder=os.path.join(workdir, stage),
         line=PRETRAINING_LINE,
-        read=functools.partial(reader.views, half=half),
+        read=functools.partial(reader.views, half=half, taught=settings.teacher > 0),
     ).run()
     for variable, value in zip(trainer.network.trainable_variables, values, strict=True):
         variable.assign(value)
