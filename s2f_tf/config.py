@@ -148,6 +148,31 @@ class GeneratorConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PretrainingConfig:
+    """Before matching: voices alone, and faces alone (`s2f_tf/training/pretraining.py`)."""
+
+    voice_steps: int = setting(0, "training steps of S on voices alone; 0 is none", low=0)
+    face_steps: int = setting(0, "training steps of F on faces alone; 0 is none", low=0)
+    batch_size: int = setting(96, "clips in a step, over all replicas and workers", low=2)
+    learning_rate: float = setting(
+        1e-3, "peak learning rate of Adam: it rises over the warm-up, then falls to zero as a cosine", low=0.0
+    )
+    warmup_steps: int = setting(30, "steps over which the learning rate rises", low=0)
+    embedding_size: int = setting(64, "numbers in which two views are compared, where there is no teacher", low=2)
+    scale: float = setting(10.0, "the softmax multiplies the cosine of two views by this", low=0.1)
+    contrast: float = setting(1.0, "weight of the loss by which two views find each other", low=0.0)
+    teacher: float = setting(0.0, "weight of the loss by which what a teacher says of a clip is learnt", low=0.0)
+    weight_decay: float = setting(1e-2, "decoupled weight decay", low=0.0, high=1.0)
+    ema_decay: float = setting(
+        0.99, "decay of the moving average of the weights, which is what is kept", low=0.0, high=0.9999
+    )
+    channel: float = setting(0.5, "in place of `data.channel`", low=0.0, high=1.0)
+    noise_db: float = setting(0.0, "in place of `data.noise_db`", low=-120.0, high=20.0)
+    noise_fall_db: float = setting(6.0, "in place of `data.noise_fall_db`", low=0.0, high=12.0)
+    babble: float = setting(0.1, "in place of `data.babble`", low=0.0, high=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class MatchingConfig:
     """The first stage: which face belongs to which voice (`s2f_tf/training/matching.py`)."""
 
@@ -226,6 +251,9 @@ class Config:
     speech_encoder: SpeechEncoderConfig = SpeechEncoderConfig()
     face_encoder: FaceEncoderConfig = FaceEncoderConfig()
     generator: GeneratorConfig = GeneratorConfig()
+    pretraining: PretrainingConfig = dataclasses.field(
+        default=PretrainingConfig(), metadata={"absent": PretrainingConfig()}
+    )
     matching: MatchingConfig = MatchingConfig()
     generation: GenerationConfig = GenerationConfig()
     loop: LoopConfig = LoopConfig()

@@ -11,11 +11,18 @@ from absl import flags
 from s2f_tf import command, setting_flags
 from s2f_tf import config as configuration
 from s2f_tf.data import reader, synthetic
+from s2f_tf.data.clip import Kind
 from s2f_tf.training import stages
 
 _PRESET = flags.DEFINE_string("preset", "demo", f"settings to start from: {', '.join(sorted(configuration.PRESETS))}")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "folder for weights, checkpoints, logs and pictures")
 _CORPUS = flags.DEFINE_string("corpus", None, "folder of clips; none makes synthetic speakers in <workdir>/corpus")
+_FACES = flags.DEFINE_multi_string(
+    "faces", [], "folder of clips to learn faces from, voices or none; may be given again"
+)
+_VOICES = flags.DEFINE_multi_string(
+    "voices", [], "folder of clips to learn voices from, faces or none; may be given again"
+)
 
 
 def main() -> None:
@@ -29,7 +36,11 @@ def main() -> None:
         folder = os.path.join(_WORKDIR.value, "corpus")
         # Not FLAC, which takes fifteen times as long to decode in the graph: much of a step on two cores.
         synthetic.write_corpus(config.synthetic, config.data.face_size, config.seed, folder, "wav")
-    stages.train(config, reader.Corpus(folder), _WORKDIR.value)
+    alone = stages.Alone(
+        faces=[reader.Corpus(one, Kind.STILLS) for one in _FACES.value],
+        voices=[reader.Corpus(one, Kind.SOUNDS) for one in _VOICES.value],
+    )
+    stages.train(config, reader.Corpus(folder), _WORKDIR.value, alone)
 
 
 def run() -> None:

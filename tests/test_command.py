@@ -23,6 +23,8 @@ def test_a_part_whose_extra_is_missing_says_which_one_to_install():
     [
         ("grpc", "serving.server", [], "serving"),
         ("apache_beam", "pipelines.prepare", ["--source=folder", "--input=.", "--output=out"], "pipelines"),
+        ("dlib", "pipelines.prepare", ["--source=folder", "--input=.", "--output=out", "--teachers"], "teachers"),
+        ("dlib", "pipelines.teach", ["--corpus=out"], "teachers"),
         ("tf2onnx", "s2f_tf.export", ["--format=onnx", "--output=out"], "onnx"),
     ],
 )

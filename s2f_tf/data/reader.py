@@ -9,11 +9,12 @@ Other voices that are mixed into one are those before it in its batch, and so de
 A damaged record is passed over, and never silently: every example carries its `position` i, so a gap tells.
 """
 
+import collections
 import dataclasses
 import functools
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,17 +22,24 @@ from absl import logging
 
 from s2f_tf.config import SAMPLE_RATE, DataConfig
 from s2f_tf.data import audio, channel, clip, face
-from s2f_tf.data.clip import CorpusError
+from s2f_tf.data.clip import CorpusError, Kind
 
 _HEADER = struct.Struct("<QI")  # a TFRecord starts with the length of its data and the masked CRC of these 8 bytes
 _FOOTER_BYTES = 4  # and ends with the masked CRC of its data
 _SAMPLE = 16  # records that are tried before an endless run over a split begins
 _SPEAKER_BUCKETS = 2**63 - 1
+_FLAGS = {Kind.PAIRS: "--corpus", Kind.STILLS: "--faces", Kind.SOUNDS: "--voices"}  # by which a corpus is given
+_NEEDED = {Kind.PAIRS: "clips of both", Kind.STILLS: "faces", Kind.SOUNDS: "sounds"}
 
 _FEATURES = {
     "speaker/id": tf.io.FixedLenFeature([], tf.string),
     "audio/encoded": tf.io.FixedLenFeature([], tf.string),
     "face/encoded": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+}
+
+_TAUGHT_FEATURES = {
+    "waveform": {"teacher/voice": tf.io.FixedLenFeature([clip.VOICE_NUMBERS], tf.float32)},
+    "face": {"teacher/face": tf.io.FixedLenSequenceFeature([clip.FACE_NUMBERS], tf.float32, allow_missing=True)},
 }
 
 _FACE_FEATURES = {
@@ -104,16 +112,27 @@ def shard(path: str) -> Split:
 
 
 class Corpus:
-    """A folder of clips. Raises `CorpusError` where it is none.
+    """A folder of clips. Raises `CorpusError` where it is none, and where it lacks what is needed.
+
+    Args:
+        folder: where it is.
+        needs: what its clips must hold. One of pairs will do for all.
 
     Attributes:
         folder: where it is.
         description: what its `corpus.json` says.
+        kind: what its clips hold.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, needs: Kind = Kind.PAIRS) -> None:
         self.folder = folder
         self.description = clip.read_description(folder)
+        self.kind = clip.kind(self.description)
+        if self.kind not in (needs, Kind.PAIRS):
+            raise CorpusError(
+                f"{folder} holds {self.kind} alone: {_FLAGS[needs]} needs {_NEEDED[needs]}; "
+                f"give it as {_FLAGS[self.kind]}"
+            )
 
     @functools.cache  # noqa: B019 - a corpus lives as long as the run
     def split(self, name: str) -> Split:
@@ -151,6 +170,47 @@ class Corpus:
         return records.name(int(_record_at(tf.constant(position, tf.int64), len(records), seed)))
 
 
+class Corpora(Corpus):
+    """Several folders of clips, read as one: what is learnt from faces alone, or from voices alone, is in any of them.
+
+    Raises `CorpusError` where their sounds are stored in different ways.
+    """
+
+    def __init__(self, corpora: Sequence[Corpus]) -> None:
+        self.folder = ", ".join(one.folder for one in corpora)
+        self._corpora = corpora
+        formats = {one.description["audio_format"]: one.folder for one in corpora if one.kind.has_sound}
+        if len(formats) > 1:
+            stored = " and ".join(f"{name} in {folder}" for name, folder in sorted(formats.items()))
+            raise CorpusError(f"sounds are stored as {stored}: prepare all with one --audio_format")
+        self.description = {
+            "audio_format": next(iter(formats), "wav"),
+            "face_size": min(one.description["face_size"] for one in corpora),
+        }
+        # What some of them were taught is not there for all.
+        if all("teachers" in one.description for one in corpora):
+            self.description["teachers"] = corpora[0].description["teachers"]
+        for field in ("clips", "speakers"):
+            counts = collections.Counter()
+            for one in corpora:
+                counts.update(one.description[field])
+            self.description[field] = dict(counts)
+
+    @functools.cache  # noqa: B019 - a corpus lives as long as the run
+    def split(self, name: str) -> Split:
+        """The records of a split in all folders, one after the other. Raises `CorpusError` where none has it."""
+        found = [one.split(name) for one in self._corpora if one.description["clips"].get(name)]
+        if not found:
+            raise CorpusError(f"{self.folder}: no clips in split '{name}'")
+        before = np.cumsum([0, *(len(part.paths) for part in found)])
+        return Split(
+            [path for part in found for path in part.paths],
+            np.concatenate([part.shard + first for part, first in zip(found, before[:-1], strict=True)]),
+            np.concatenate([part.offset for part in found]),
+            sum(part.lost for part in found),
+        )
+
+
 def batches(
     corpus: Corpus,
     split: str,
@@ -186,29 +246,89 @@ def batches(
     """
     corpus.require(split, batch_size)
     _require_face_size(corpus, data.face_size)
-    records = corpus.split(split)
 
-    @tf.function(autograph=False)  # traced once, for the sample and for the run
-    def example(position: tf.Tensor) -> dict[str, tf.Tensor]:
-        record = _record_at(position, len(records), seed)
-        return _example(corpus, records.read(record), position, seed, data, augment)
-
-    def examples(positions: tf.data.Dataset) -> tf.data.Dataset:
-        parallel = positions.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return parallel.ignore_errors().with_options(_options())
-
-    sample = np.unique(np.linspace(0, len(records) - 1, _SAMPLE).astype(np.int64))
-    if not any(True for _ in examples(tf.data.Dataset.from_tensor_slices(sample)).take(1)):
-        raise CorpusError(f"{corpus.folder}: none of {len(sample)} clips of split '{split}' can be decoded")
+    def example(record: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _example(corpus, record, position, seed, data, augment)
 
     def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         draws = batch.pop("draws")
         return batch | {"waveform": channel.augment(batch["waveform"], draws, data)}
 
-    dataset = examples(tf.data.Dataset.counter(start + worker, workers)).batch(batch_size, drop_remainder=True)
+    dataset = _endless(corpus, split, example, batch_size, seed, start, worker, workers)
     if augment:
         dataset = dataset.map(through_channels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def views(
+    corpus: Corpus,
+    split: str,
+    data: DataConfig,
+    half: str,
+    *,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    worker: int = 0,
+    workers: int = 1,
+    taught: bool = False,
+) -> tf.data.Dataset:
+    """As `batches`, of one half of each clip, seen or heard twice: two windows of its sound, or two of its faces.
+
+    Each is changed at random on its own. Of a clip with one face, or a sound as short as a window, both views are of
+    the same.
+
+    Args:
+        half: `waveform` or `face`.
+        taught: whether what teachers say of it is wanted, too.
+
+    Returns:
+        Dicts of `views` float32 [B, 2, window_samples] or [B, 2, H, W, 3], of `speaker` and `position`, int64 [B], and
+        of `taught`, float32 [B, D], of the whole sound or the face of the first view.
+    """
+    corpus.require(split, batch_size)
+    if half == "face":
+        _require_face_size(corpus, data.face_size)
+
+    def example(record: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _two_views(corpus, record, position, seed, data, half, taught)
+
+    def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        draws = tf.unstack(batch.pop("draws"), axis=1)
+        heard = zip(tf.unstack(batch["views"], axis=1), draws, strict=True)
+        return batch | {"views": tf.stack([channel.augment(one, drawn, data) for one, drawn in heard], axis=1)}
+
+    dataset = _endless(corpus, split, example, batch_size, seed, start, worker, workers)
+    if half == "waveform":
+        dataset = dataset.map(through_channels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _endless(
+    corpus: Corpus,
+    split: str,
+    example: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]],
+    batch_size: int,
+    seed: int,
+    start: int,
+    worker: int,
+    workers: int,
+) -> tf.data.Dataset:
+    """Batches of what `example` makes of a record and its position. Raises `CorpusError` where it can of none."""
+    records = corpus.split(split)
+
+    @tf.function(autograph=False)  # traced once, for the sample and for the run
+    def at(position: tf.Tensor) -> dict[str, tf.Tensor]:
+        return example(records.read(_record_at(position, len(records), seed)), position)
+
+    def examples(positions: tf.data.Dataset) -> tf.data.Dataset:
+        parallel = positions.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return parallel.ignore_errors().with_options(_options())
+
+    sample = np.unique(np.linspace(0, len(records) - 1, _SAMPLE).astype(np.int64))
+    if not any(True for _ in examples(tf.data.Dataset.from_tensor_slices(sample)).take(1)):
+        raise CorpusError(f"{corpus.folder}: none of {len(sample)} clips of split '{split}' can be decoded")
+    return examples(tf.data.Dataset.counter(start + worker, workers)).batch(batch_size, drop_remainder=True)
 
 
 class DamageCount:
@@ -361,6 +481,34 @@ def _example(
         "speaker": tf.strings.to_hash_bucket_fast(features["speaker/id"], _SPEAKER_BUCKETS),
         "position": position,
     }
+
+
+def _two_views(
+    corpus: Corpus, record: tf.Tensor, position: tf.Tensor, seed: int, data: DataConfig, half: str, taught: bool
+) -> dict[str, tf.Tensor]:
+    features = tf.io.parse_single_example(record, _FEATURES | (_TAUGHT_FEATURES[half] if taught else {}))
+    seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 4))
+    found = {
+        "speaker": tf.strings.to_hash_bucket_fast(features["speaker/id"], _SPEAKER_BUCKETS),
+        "position": position,
+    }
+    if half == "waveform":
+        waveform = audio.decode_sound(features["audio/encoded"], corpus.description["audio_format"])
+        windows = [audio.random_window(waveform, round(data.window_seconds * SAMPLE_RATE), s) for s in seeds[:2]]
+        if taught:
+            found["taught"] = features["teacher/voice"]
+        return found | {"views": tf.stack(windows), "draws": tf.stack([channel.draws(s) for s in seeds[2:]])}
+    encoded = features["face/encoded"]
+    # Two different ones where there are two.
+    first = tf.random.stateless_uniform([], seeds[0], maxval=tf.size(encoded), dtype=tf.int32)
+    second = (first + 1) % tf.size(encoded)
+    if taught:
+        found["taught"] = features["teacher/face"][first]
+    seen = [
+        face.augment_face(face.decode_face(encoded[place], data.face_size), s, data)
+        for place, s in zip((first, second), seeds[2:], strict=True)
+    ]
+    return found | {"views": tf.stack(seen)}
 
 
 def _record_at(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:

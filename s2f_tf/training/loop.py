@@ -79,6 +79,7 @@ class Loop:
         best_by: which of those scalars is highest for the best weights; None leaves the last.
         line: what of the log stands in the line of progress, each under a short name.
         table: what of the log is printed at each look at the validation split, each under the head of its column.
+        read: makes batches of the corpus, as `reader.batches` does.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Loop:
         best_by: str | None = None,
         line: Mapping[str, str] = types.MappingProxyType({}),
         table: Mapping[str, str] = types.MappingProxyType({}),
+        read: Callable[..., tf.data.Dataset] = reader.batches,
     ) -> None:
         if batch_size % strategy.num_replicas_in_sync:
             raise ConfigError(
@@ -105,7 +107,7 @@ class Loop:
         self.strategy, self.trainer, self.corpus, self.config = strategy, trainer, corpus, config
         self.batch_size, self.steps, self.folder, self.picture = batch_size, steps, folder, picture
         self.validate, self.best_by = validate, best_by
-        self.line, self.table = line, table
+        self.line, self.table, self.read = line, table, read
         self.worker, self.workers = place(strategy)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.position = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -189,7 +191,7 @@ class Loop:
 
     def _batches(self) -> Iterator[dict[str, Any]]:
         def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return reader.batches(
+            return self.read(
                 self.corpus,
                 "train",
                 self.config.data,

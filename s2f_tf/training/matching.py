@@ -50,13 +50,17 @@ class MatchingTrainer(keras.Model):
 
         Raises `WeightsError` and `ConfigError`.
         """
-        for name, network in (("speech_encoder", self.speech_encoder), ("face_encoder", self.face_encoder)):
-            found = {variable.path: variable for variable in trained.load_network(prefix + name, workdir).weights}
-            for variable in network.weights:
-                if variable.path in found and found[variable.path].shape == variable.shape:
-                    variable.assign(found[variable.path].value)
-                else:
-                    print(f"{self.name}: {variable.path} begins afresh: {workdir} has none of its shape", flush=True)
+        for network in (self.speech_encoder, self.face_encoder):
+            self.take(network, trained.load_network(prefix + network.name, workdir), workdir)
+
+    def take(self, network: keras.Model, other: keras.Model, origin: str) -> None:
+        """Takes of another network every weight that has a place in S or F, by its name and shape."""
+        found = {variable.path: variable for variable in other.weights}
+        for variable in network.weights:
+            if variable.path in found and found[variable.path].shape == variable.shape:
+                variable.assign(found[variable.path].value)
+            else:
+                print(f"{self.name}: {variable.path} begins afresh: {origin} has none of its shape", flush=True)
         self.averages.start(self.trainable_variables)
 
     def state(self) -> list[keras.Variable]:

@@ -1,7 +1,9 @@
-"""The stages, one after the other, in a work directory: matching, generation and the judge."""
+"""The stages, one after the other, in a work directory: pretraining, matching, generation and the judge."""
 
 import dataclasses
+import functools
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -18,8 +20,10 @@ from s2f_tf.models import trained
 from s2f_tf.training import curves, loop, validation
 from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
+from s2f_tf.training.pretraining import HALVES, PretrainingTrainer
 
 JUDGE_SEED_OFFSET = 1_000_003
+PRETRAINING_LINE = {"loss": "loss", "agreement": "agreement", "taught": "taught"}
 # What of the log is shown while a stage runs, by the short names there: docs/training.md says what each is.
 MATCHING_LINE = {"loss": "loss", "validation_k2": "2-way"}
 MATCHING_TABLE = {
@@ -57,22 +61,51 @@ def claim(workdir: str, config: Config) -> None:
         raise ConfigError(f"{workdir} holds a run with another config: {listed}. Choose another folder.")
 
 
-def train(config: Config, corpus: reader.Corpus, workdir: str) -> None:
+@dataclasses.dataclass(frozen=True)
+class Alone:
+    """What is learnt from before pairs are: faces, and voices, each with or without the other.
+
+    Attributes:
+        faces: corpora in which there are faces.
+        voices: corpora in which there are sounds.
+    """
+
+    faces: Sequence[reader.Corpus] = ()
+    voices: Sequence[reader.Corpus] = ()
+
+
+def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Alone()) -> None:
     """Trains every stage that is not finished, and leaves weights, logs and pictures in `workdir`.
+
+    Args:
+        config: the run's settings.
+        corpus: of pairs.
+        workdir: where all of it goes.
+        alone: what else there is, for pretraining; it learns from the pairs' halves, too.
 
     Raises what `loop.Loop.run` raises, `ConfigError` and `CorpusError`.
     """
     claim(workdir, config)
     for stage in (config.matching, config.generation):
         corpus.require("train", stage.batch_size)
+    _require_use(config, alone)
+    for half in HALVES:
+        if _pretraining_steps(config, half):
+            learnt = _halves(corpus, alone, half)
+            learnt.require("train", config.pretraining.batch_size)
+            if config.pretraining.teacher and "teachers" not in learnt.description:
+                raise ConfigError(
+                    f"pretraining.teacher is {config.pretraining.teacher}, and no teacher was asked about all of "
+                    f"{learnt.folder}: `python -m pipelines.teach --corpus=...` asks, or set it to 0"
+                )
     keras.config.set_dtype_policy(config.precision)
     if config.start_from:  # is it whole?
         for name in ENCODERS:
             trained.load_network(name, _origin(config))
     strategy = loop.choose_strategy()
     clips = validation.load(corpus, config)
-    train_matching(config, corpus, workdir, strategy, clips)
-    train_judge(config, corpus, workdir, strategy, clips)
+    train_matching(config, corpus, workdir, strategy, clips, alone)
+    train_judge(config, corpus, workdir, strategy, clips, alone)
     train_generation(config, corpus, workdir, strategy, clips)
     if loop.place(strategy)[0] == 0:
         picture_held_out(config, corpus, workdir)
@@ -84,9 +117,10 @@ def train_matching(
     workdir: str,
     strategy: tf.distribute.Strategy,
     clips: validation.HeldOutClips | None,
+    alone: Alone = Alone(),
 ) -> None:
     """The first stage: leaves the speech and the face encoder."""
-    _match(config, corpus, workdir, strategy, clips, stage="matching", prefix="")
+    _match(config, corpus, workdir, strategy, clips, alone, stage="matching", prefix="")
 
 
 def train_judge(
@@ -95,12 +129,13 @@ def train_judge(
     workdir: str,
     strategy: tf.distribute.Strategy,
     clips: validation.HeldOutClips | None,
+    alone: Alone = Alone(),
 ) -> None:
     """Matching once more from another seed: leaves the judge of generated faces, from which nothing learns."""
     matching = dataclasses.replace(config.matching, steps=config.matching.judge_steps or config.matching.steps)
     seed = (config.seed + JUDGE_SEED_OFFSET) % 2**31
     judge = dataclasses.replace(config, seed=seed, matching=matching)
-    _match(judge, corpus, workdir, strategy, clips, stage="judge", prefix="judge_")
+    _match(judge, corpus, workdir, strategy, clips, alone, stage="judge", prefix="judge_")
 
 
 def train_generation(
@@ -175,17 +210,23 @@ def _match(
     workdir: str,
     strategy: tf.distribute.Strategy,
     clips: validation.HeldOutClips | None,
+    alone: Alone,
     *,
     stage: str,
     prefix: str,
 ) -> None:
     if os.path.exists(trained.path_of(f"{prefix}face_encoder", workdir)):
         return
+    # The judge's, too, begin from another seed: a stranger from the first step on.
+    pretrained = [_pretrain(config, corpus, workdir, strategy, alone, half, prefix) for half in HALVES]
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         trainer = MatchingTrainer(config, name=stage)
         if config.start_from:
             trainer.start_from(_origin(config), prefix)
+        for network, learnt in zip((trainer.speech_encoder, trainer.face_encoder), pretrained, strict=True):
+            if learnt:
+                trainer.take(network, learnt, "pretraining")
     values = loop.Loop(
         strategy=strategy,
         trainer=trainer,
@@ -207,6 +248,67 @@ def _match(
             trained.save_weights(f"{prefix}{name}", network, workdir)
             values = values[count:]
         curves.save(workdir, stage)
+
+
+def _pretrain(
+    config: Config,
+    corpus: reader.Corpus,
+    workdir: str,
+    strategy: tf.distribute.Strategy,
+    alone: Alone,
+    half: str,
+    prefix: str,
+) -> keras.Model | None:
+    """S, or F, as pretraining leaves it; None where there is none."""
+    settings, steps = config.pretraining, _pretraining_steps(config, half)
+    if not steps:
+        return None
+    keras.utils.set_random_seed(config.seed)
+    stage = f"{prefix}pretraining_{half}"
+    with strategy.scope():
+        trainer = PretrainingTrainer(config, half, steps, stage)
+    data = dataclasses.replace(
+        config.data,
+        channel=settings.channel,
+        noise_db=settings.noise_db,
+        noise_fall_db=settings.noise_fall_db,
+        babble=settings.babble,
+    )
+    values = loop.Loop(
+        strategy=strategy,
+        trainer=trainer,
+        corpus=_halves(corpus, alone, half),
+        config=dataclasses.replace(config, data=data),
+        batch_size=settings.batch_size,
+        steps=steps,
+        folder=os.path.join(workdir, stage),
+        line=PRETRAINING_LINE,
+        read=functools.partial(reader.views, half=half, taught=settings.teacher > 0),
+    ).run()
+    for variable, value in zip(trainer.network.trainable_variables, values, strict=True):
+        variable.assign(value)
+    if loop.place(strategy)[0] == 0:
+        curves.save(workdir, stage)
+    return trainer.network
+
+
+def _pretraining_steps(config: Config, half: str) -> int:
+    return {"waveform": config.pretraining.voice_steps, "face": config.pretraining.face_steps}[half]
+
+
+def _halves(corpus: reader.Corpus, alone: Alone, half: str) -> reader.Corpora:
+    """All that pretraining learns a half from."""
+    return reader.Corpora([corpus, *(alone.voices if half == "waveform" else alone.faces)])
+
+
+def _require_use(config: Config, alone: Alone) -> None:
+    """Raises `ConfigError` where what is given is not used."""
+    for one, half, given in (("voice", "waveform", alone.voices), ("face", "face", alone.faces)):
+        if given and not _pretraining_steps(config, half):
+            raise ConfigError(
+                f"--{one}s is given, and pretraining.{one}_steps is 0, by which nothing would be learnt from it: "
+                f"set pretraining.{one}_steps, or take --preset=people"
+            )
 
 
 def _origin(config: Config) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from s2f_tf.config import AUDIO_FORMATS, DataConfig
 from s2f_tf.data import audio, clip, reader
-from s2f_tf.data.clip import Clip, CorpusError
+from s2f_tf.data.clip import Clip, CorpusError, Kind
 
 SIZE = 16
 DATA = DataConfig(face_size=SIZE, window_seconds=0.5)
@@ -406,3 +406,110 @@ def test_a_factor_of_a_photograph_is_that_of_its_face(tiny_corpus, tiny):
 def test_a_factor_that_no_clip_has_is_refused(tmp_path):
     with pytest.raises(CorpusError, match="holds no factor 'height'"):
         reader.faces(reader.Corpus(write_corpus(tmp_path)), "train", SIZE, ["height"])
+
+
+def write_half(folder, half, first, count, audio_format="wav", split="train"):
+    """A corpus of stills or of sounds alone."""
+    made = [make_clip(first + i) for i in range(count)]
+    empty = {"waveform": np.zeros(0, np.float32)} if half == Kind.STILLS else {"faces": ()}
+    halves = [dataclasses.replace(one, **empty) for one in made]
+    clip.write_shard(folder, split, 0, 1, halves, audio_format)
+    clip.write_description(
+        folder,
+        {
+            "made_by": "a test",
+            "kind": half,
+            "audio_format": audio_format,
+            "face_size": SIZE,
+            "clips": {split: count},
+            "speakers": {split: count},
+            "dropped": {},
+        },
+    )
+    return reader.Corpus(str(folder), half)
+
+
+@pytest.fixture
+def more(corpus, tmp_path):
+    """The corpus with, beside it, eight faces and five voices more, by the half that they have."""
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "voices").mkdir()
+    return {
+        "face": reader.Corpora([corpus, write_half(tmp_path / "faces", Kind.STILLS, COUNT, 8)]),
+        "waveform": reader.Corpora([corpus, write_half(tmp_path / "voices", Kind.SOUNDS, COUNT, 5)]),
+    }
+
+
+STILL = dataclasses.replace(DATA, flip=False, colour_jitter=0.0, shift=0.0)
+
+
+def look(corpus, half, count, data=STILL, **changes):
+    options = {"batch_size": 4, "seed": 3} | changes
+    return list(reader.views(corpus, "train", data, half, **options).take(count).as_numpy_iterator())
+
+
+def test_views_of_faces_are_two_of_a_clip_and_come_from_every_folder(more):
+    count = COUNT + 8
+    batches = look(more["face"], "face", 2 * count // 4 + 1)
+    assert batches[0]["views"].shape == (4, 2, SIZE, SIZE, 3) and batches[0]["views"].dtype == np.float32
+    pairs = [np.rint((v[:, 0, 0, 0] + 1) * 127.5).astype(int) for batch in batches for v in batch["views"]]
+    assert all(sorted(pair % 100) == [i % 100] * 2 and pair[0] != pair[1] for pair in pairs for i in [pair.min()])
+    assert {int(pair.min()) for pair in pairs} == set(range(count))
+    assert (np.diff(np.concatenate([batch["position"] for batch in batches])) == 1).all()
+
+
+def test_views_of_voices_are_two_windows_of_one_sound(more):
+    quiet = dataclasses.replace(DATA, gain_db=0.0, channel=0.0, noise_db=-120.0, babble=0.0, polarity=False)
+    batches = look(more["waveform"], "waveform", 6, quiet)
+    assert batches[0]["views"].shape == (4, 2, 8000)
+    sounds = [make_clip(i).waveform for i in range(COUNT + 5)]
+    speakers = [speaker_hash(f"speaker {i // 2}") for i in range(COUNT + 5)]
+    differ = 0
+    for views, speaker in ((v, s) for batch in batches for v, s in zip(batch["views"], batch["speaker"], strict=True)):
+        own = [sound for sound, of in zip(sounds, speakers, strict=True) if of == speaker]
+        if min(map(len, own)) < 8000:
+            continue  # it is repeated, from anywhere on
+        for view in views:
+            assert min(np.abs(sound[k : k + 8000] - view).max() for sound in own for k in [find(sound, view)]) < 1e-4
+        differ += not np.array_equal(*views)
+    assert differ > 3
+
+
+def speaker_hash(name):
+    return int(tf.strings.to_hash_bucket_fast(name, 2**63 - 1))
+
+
+def find(whole, view):
+    """Where a window begins in a sound."""
+    windows = np.lib.stride_tricks.sliding_window_view(whole, 50)[: len(whole) - len(view) + 1]
+    return int(np.abs(windows - view[:50]).sum(axis=1).argmin())
+
+
+def test_views_depend_on_nothing_but_the_seed_and_their_place(more):
+    for half, data in (("face", DATA), ("waveform", dataclasses.replace(DATA, babble=0.0))):
+        whole = look(more[half], half, 4, data)
+        assert_same(look(more[half], half, 4, data), whole)
+        assert_same(look(more[half], half, 2, data, start=8), whole[2:])
+        one, other = (look(more[half], half, 2, data, batch_size=2, worker=i, workers=2) for i in range(2))
+        for i in range(2):
+            together = [x for pair in zip(one[i]["position"], other[i]["position"], strict=True) for x in pair]
+            assert together == whole[i]["position"].tolist()
+        assert not np.array_equal(look(more[half], half, 1, data, seed=4)[0]["views"], whole[0]["views"])
+
+
+def test_a_folder_of_one_half_is_refused_where_the_other_is_needed(tmp_path):
+    write_half(tmp_path, Kind.STILLS, 0, 8)
+    with pytest.raises(CorpusError, match="holds stills alone: --voices needs sounds; give it as --faces"):
+        reader.Corpus(str(tmp_path), Kind.SOUNDS)
+
+
+def test_sounds_that_are_stored_in_two_ways_are_refused(corpus, tmp_path):
+    other = write_half(tmp_path, Kind.SOUNDS, 0, 4, audio_format="flac")
+    with pytest.raises(CorpusError, match=f"flac in {tmp_path} and wav in .*: prepare all with one --audio_format"):
+        reader.Corpora([corpus, other])
+
+
+def test_damage_is_named_in_the_folder_where_it_is(more, warnings):
+    corpus = more["face"]
+    records = corpus.split("train")
+    assert len(records) == COUNT + 8 and records.name(COUNT + 2) == "train-00000-of-00001.tfrecord record 2"
