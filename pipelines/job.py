@@ -221,9 +221,8 @@ class _Extract(beam.DoFn):
             for item, key, there, found in zip(batch, keys, reused, make(batch), strict=True):
                 if not there:
                     results.write(aside, item, key, found, settings.audio_format)
-        for item, there in zip(batch, reused, strict=True):
-            self._tally.add(there)
-            yield item.name
+        self._tally.add(len(batch) - sum(reused), sum(reused))
+        yield from (item.name for item in batch)
 
     def _each(self, batch: Sequence[Item]) -> Iterator[Iterable[clip.Clip | Drop]]:
         """What is in each, while it is read."""
