@@ -24,7 +24,6 @@ from .extract import Settings
 from .reasons import Drop, Reason
 from .sources import Item
 
-_LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
 _BLANK = 8  # of 256 levels: a picture that spans no more shows nothing
 
 
@@ -64,7 +63,7 @@ def extract(item: Item, settings: Settings, detector: face_detection.Detector | 
 def _face(path: str, settings: Settings, detector: face_detection.Detector | None) -> np.ndarray | Reason:
     """uint8 [face_size, face_size, 3], or why there is none."""
     try:
-        picture = photograph.read(path, max(_LOOKED_AT, settings.face_size))
+        picture = photograph.read(path, max(photograph.LOOKED_AT, settings.face_size))
     except (photograph.PhotographError, OSError):
         return Reason.UNDECODABLE
     if np.ptp(picture) <= _BLANK:
