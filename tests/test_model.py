@@ -135,8 +135,10 @@ def seen(model):
     return model.embed_face(face, aligned=True)
 
 
-@pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("shape", ["square", "wide", "high", "large"])
+@pytest.mark.parametrize(
+    "shape, turns",
+    [*(("square", turns) for turns in range(4)), ("wide", 0), ("wide", 1), ("high", 0), ("high", 2), ("large", 0)],
+)
 def test_a_photograph_is_seen_as_its_aligned_face(model, seen, shape, turns):
     portrait = data.astronaut()
     shown = {
