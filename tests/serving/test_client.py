@@ -84,7 +84,7 @@ def test_a_long_voice_is_drawn_as_generate_draws_it(client, long_voice):
     assert_same_picture(drawn, faces)
 
 
-def test_photographs_are_seen_as_the_model_sees_them(client, voice, tmp_path):
+def test_photographs_are_seen_as_the_model_sees_them(client, tmp_path):
     portrait = Image.fromarray(data.astronaut())
     pillow_heif.register_heif_opener()
     portrait.save(tmp_path / "a.heic", quality=90)
@@ -92,12 +92,13 @@ def test_photographs_are_seen_as_the_model_sees_them(client, voice, tmp_path):
     photographs = [tmp_path / "a.heic", (tmp_path / "b.png").read_bytes()]
     model = s2f_tf.load()
     np.testing.assert_allclose(client.embed_face(photographs[0]), model.embed_face(photographs[0]), atol=1e-5)
-    (tmp_path / "x.wav").write_bytes(voice())
-    likely = model.match(tmp_path / "x.wav", photographs)
-    np.testing.assert_allclose(client.match(voice(), photographs), likely, atol=1e-3)
+    waveform = speak(1, 1.0)
+    ((wav, _),) = audio.encode_voice(waveform, rate=SAMPLE_RATE)
+    likely = model.match(waveform, photographs, rate=SAMPLE_RATE)
+    np.testing.assert_allclose(client.match(wav, photographs), likely, atol=1e-3)
     Image.fromarray(np.tile(data.astronaut(), (1, 2, 1))).save(tmp_path / "c.jpg")
     with pytest.raises(PictureError, match="c.jpg shows 2 faces"):
-        client.match(voice(), [*photographs, tmp_path / "c.jpg"])
+        client.match(wav, [*photographs, tmp_path / "c.jpg"])
 
 
 def test_errors_carry_the_servers_code_and_words(client):
