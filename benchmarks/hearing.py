@@ -17,9 +17,9 @@ from s2f_tf import command  # before what imports TensorFlow, which it quiets
 import s2f_tf
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import synthetic
-from s2f_tf.data.audio import SoundError
+from s2f_tf.data.audio import Sound, SoundError
 from s2f_tf.evaluation import sound
-from s2f_tf.model import Model, Voice
+from s2f_tf.model import Model
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "trained run; by default the weights in the package")
 _VOICES = flags.DEFINE_integer("voices", 8, "how many", lower_bound=5)
@@ -49,7 +49,7 @@ def main() -> None:
     """Prints the table."""
     model = s2f_tf.load(_WORKDIR.value)
     spoken = voices(model.config, _VOICES.value)
-    alone = np.stack([model.embed(voice) for voice in spoken])
+    alone = np.stack([model.embed(voice, rate=SAMPLE_RATE) for voice in spoken])
     print("| what is done to the voice | cosine: mean | least |\n|---|---|---|")
     several = [
         condition for filling in sound.PAUSES for condition in sound.pauses(filling, sound.PLACES, _PAUSE_SECONDS)
@@ -61,13 +61,13 @@ def main() -> None:
         paths = [os.path.join(folder, f"{number}.wav") for number in range(len(spoken))]
         for voice, path in zip(spoken, paths, strict=True):
             write_antiphase(voice, path)
-        _print_row("stereo, the right channel upside down", model, paths, alone)
+        _print_row("stereo, the right channel upside down", model, paths, alone, rate=None)
     _print_row("another's voice", model, list(np.roll(spoken, 1, axis=0)), alone)
 
 
-def _print_row(words: str, model: Model, heard: list[Voice], alone: np.ndarray) -> None:
+def _print_row(words: str, model: Model, heard: list[Sound], alone: np.ndarray, rate: int | None = SAMPLE_RATE) -> None:
     try:
-        cosines = np.sum(np.stack([model.embed(voice) for voice in heard]) * alone, axis=1)
+        cosines = np.sum(np.stack([model.embed(voice, rate=rate) for voice in heard]) * alone, axis=1)
     except SoundError as error:
         print(f"| {words} | refused: {error.__class__.__name__} | |")
     else:

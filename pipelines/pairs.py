@@ -29,7 +29,6 @@ from .sources import Item
 
 TOGETHER = 48  # stills that are looked at together
 
-_LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
 _BLANK = 8  # of 256 levels: a picture that spans no more shows nothing
 
 
@@ -82,7 +81,7 @@ def stills(
 def read(path: str, settings: Settings) -> np.ndarray | Reason:
     """A still as uint8 [H, W, 3], or why it cannot be used."""
     try:
-        picture = photograph.read(path, max(_LOOKED_AT, settings.face_size))
+        picture = photograph.read(path, max(photograph.LOOKED_AT, settings.face_size))
     except (photograph.PhotographError, OSError):
         return Reason.UNDECODABLE
     return Reason.BLANK if np.ptp(picture) <= _BLANK else picture

@@ -190,7 +190,8 @@ def align(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
     Returns:
         uint8 [size, size, 3].
     """
-    matrix = _similarity(face.landmarks, _PLACES * size)
+    # Pixels are counted from the middle of the first, half a one from the edge: so a crop shows the same at any size.
+    matrix = _similarity(face.landmarks, _PLACES * size - 0.5)
     shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrink > 1:  # or single pixels would be picked out of many
         picture = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink)

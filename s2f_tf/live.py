@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-import av
 import numpy as np
 
 from s2f_tf.config import MIN_SECONDS, SAMPLE_RATE
-from s2f_tf.data.audio import SoundError, channel_weights, channels_of, encode_wav, raised
+from s2f_tf.data.audio import channel_weights, encode_wav, raised, resampled
 from s2f_tf.data.voice import voiced_seconds
 from s2f_tf.latent import EmbeddingSoFar
 
@@ -68,7 +67,7 @@ def embeddings(
 def _seconds(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
     """Sound in blocks to seconds of it, float32 [16000], mono, 16 kHz; the last is shorter, and may be empty."""
     waiting, count = [], 0
-    for block in _resampled(blocks, rate):
+    for block in resampled(blocks, rate, "a block"):
         waiting.append(block)
         count += len(block)
         if count >= _SECOND:
@@ -80,29 +79,3 @@ def _seconds(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
 
 def _mixed(channels: np.ndarray) -> np.ndarray:
     return channels @ channel_weights(channels)
-
-
-def _resampled(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
-    """Blocks at any rate, float [n] or [n, C], to blocks at 16 kHz, float32 [n, C], without a seam between them."""
-    resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
-    channels = None
-    for block in blocks:
-        block = np.asarray(block)
-        if block.ndim not in (1, 2) or not np.issubdtype(block.dtype, np.floating):
-            raise SoundError(
-                f"a block is {block.dtype} {list(block.shape)}: float [n] or [n, C], in [-1, 1], is wanted"
-            )
-        if not np.isfinite(block).all():
-            raise SoundError("a block has samples that are NaN or infinite")
-        if not block.size:
-            continue
-        block = block.reshape(len(block), -1)
-        channels = channels or block.shape[1]
-        if block.shape[1] != channels:
-            raise SoundError(f"a block has {block.shape[1]} channels, and those before it {channels}")
-        packed = np.ascontiguousarray(block, np.float32).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=f"{channels}c")
-        frame.sample_rate = rate
-        yield from map(channels_of, resampler.resample(frame))
-    if channels:
-        yield from map(channels_of, resampler.resample(None))

@@ -23,7 +23,7 @@ def export(workdir: str, output: str) -> str:
     |---|---|---|
     | `embed_speech.onnx` | `waveform` float32 [B, S], 16 kHz, half a second or longer | `embedding` float32 [B, E] |
     | `generate.onnx` | `embedding` float32 [B, E], `z` float32 [B, Z] | `image` uint8 [B, H, W, 3] |
-    | `embed_face.onnx` | `face` float32 [B, H, W, 3] in [-1, 1] | `embedding` float32 [B, E] |
+    | `embed_face.onnx` | `face` float32 [B, H, W, 3] in [-1, 1], aligned | `embedding` float32 [B, E] |
 
     Raises `WeightsError` and `ConfigError`.
     """

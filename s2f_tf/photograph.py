@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from s2f_tf.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP")  # as Pillow calls them
+LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small before a face is looked for
 
 _MAX_PIXELS = 50_000_000
 

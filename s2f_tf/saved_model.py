@@ -23,7 +23,8 @@ MODEL_CARD = os.path.join(os.path.dirname(__file__), "model_card.md")
 class Signatures:
     """The graph of every signature, over one set of trained networks.
 
-    What is not a valid input is INVALID_ARGUMENT with a message; `audio.decode_wav_bytes` says what is valid.
+    What is not a valid input is INVALID_ARGUMENT with a message; `audio.decode_wav_bytes` says what is valid. Faces
+    must be aligned already, since no graph finds them in photographs: `portrait.encode_face` does.
     """
 
     def __init__(self, workdir: str) -> None:

@@ -25,6 +25,7 @@ from s2f_tf.data import audio
 from s2f_tf.data.png import encode_png
 from s2f_tf.errors import UserError
 from s2f_tf.latent import mean_embedding, z_from_seed
+from s2f_tf.portrait import Picture, encode_face, encode_faces
 
 from . import live
 
@@ -130,18 +131,23 @@ class Client(abc.ABC):
             return self.predict("embed_speech", {"wav_bytes": [voice]})["embedding"][0]
         return mean_embedding((self.embed_speech(wav), weight) for wav, weight in voice)
 
-    def embed_face(self, jpeg: bytes) -> np.ndarray:
-        """A face's embedding, float32 [E], of unit length."""
-        return self.predict("embed_face", {"jpeg_bytes": [jpeg]})["embedding"][0]
+    def embed_face(self, picture: Picture, *, aligned: bool = False) -> np.ndarray:
+        """A face's embedding, float32 [E], of unit length, of a photograph of one person.
+
+        The face is found, turned upright and aligned here, for which the extra `pipelines` has to be installed, or it
+        is `aligned` already: see `portrait.encode_face`. Raises `PictureError`.
+        """
+        return self.predict("embed_face", {"jpeg_bytes": [encode_face(picture, aligned)]})["embedding"][0]
 
     def generate(self, embedding: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Faces, uint8 [B, H, W, 3], of embeddings [B, E] and z [B, Z]."""
         inputs = {"embedding": np.asarray(embedding, np.float32), "z": np.asarray(z, np.float32)}
         return self.predict("generate_from_embedding", inputs)["image"].astype(np.uint8)
 
-    def match(self, wav: bytes, jpegs: Sequence[bytes]) -> np.ndarray:
-        """How likely each face, JPEG or PNG, is the voice's, float32 [K]; they sum to one."""
-        return self.predict("match", {"wav_bytes": wav, "jpeg_bytes": list(jpegs)})["probability"]
+    def match(self, wav: bytes, pictures: Sequence[Picture], *, aligned: bool = False) -> np.ndarray:
+        """How likely each face is the voice's, float32 [K]; they sum to one. Of pictures as of `embed_face`'s."""
+        faces = encode_faces(pictures, aligned)
+        return self.predict("match", {"wav_bytes": wav, "jpeg_bytes": faces})["probability"]
 
 
 class GrpcClient(Client):

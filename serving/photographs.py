@@ -2,36 +2,21 @@
 
 import asyncio
 import concurrent.futures
-import dataclasses
 import importlib.util
-import io
 import multiprocessing
 from concurrent.futures.process import BrokenProcessPool
 
 from grpc import StatusCode
+
+from s2f_tf import portrait
 
 from .errors import RequestError, invalid
 
 MAX_BYTES = 20_000_000  # of a photograph
 MAX_FACES = 16
 
-_LOOKED_AT = 1280  # pixels of the longer side: what is larger is made so small first
-_SIZE = 192  # of the aligned faces, which the model makes as small as it needs them
 _WAITING = 4  # photographs at a time, of which one is worked on
 _SECONDS = 60.0  # for the detector to load, once, and to look at one
-
-
-@dataclasses.dataclass(frozen=True)
-class AlignedFace:
-    """A face in a photograph.
-
-    Attributes:
-        jpeg: the aligned face, square.
-        box: left, top, width and height in the photograph, as shares of its width and height.
-    """
-
-    jpeg: bytes
-    box: tuple[float, float, float, float]
 
 
 class Photographs:
@@ -41,7 +26,7 @@ class Photographs:
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._waiting = 0
 
-    async def faces(self, photograph: bytes) -> list[AlignedFace]:
+    async def faces(self, photograph: bytes) -> list[portrait.AlignedFace]:
         """The faces in a photograph of any of `photograph.FORMATS`, at most 16, the largest first; nothing is kept.
 
         Raises `RequestError`: INVALID_ARGUMENT where it is no such file or too large, RESOURCE_EXHAUSTED where too many
@@ -78,19 +63,9 @@ class Photographs:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _find(file: bytes) -> list[AlignedFace]:
+def _find(file: bytes) -> list[portrait.AlignedFace]:
     """In the detector's process."""
-    from s2f_tf import face_detection, photograph  # what they import is of the extra `pipelines`
-
     try:
-        pixels = photograph.read(io.BytesIO(file), _LOOKED_AT)
-    except photograph.PhotographError as error:
+        return portrait.find(file)[:MAX_FACES]
+    except portrait.PictureError as error:
         raise invalid(str(error)) from None
-    height, width = pixels.shape[:2]
-    found = face_detection.shared_detector().find([pixels], longest_side=_LOOKED_AT)[0][:MAX_FACES]
-    aligned = []
-    for face in found:
-        left, top, wide, high = face.box
-        jpeg = face_detection.encode(face_detection.align(pixels, face, _SIZE))
-        aligned.append(AlignedFace(jpeg, (left / width, top / height, wide / width, high / height)))
-    return aligned

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 
 from s2f_tf import face_detection
@@ -102,6 +103,16 @@ def test_alignment_undoes_turning_and_scaling(detector, astronaut):
         aligned = face_detection.align(other, detector.find([other])[0][0], 64).astype(float)
         assert np.corrcoef(straight[8:56, 8:56].ravel(), aligned[8:56, 8:56].ravel())[0, 1] > 0.9
     assert np.corrcoef(straight.ravel(), straight[:, ::-1].ravel())[0, 1] < 0.9  # so much is not said of any two faces
+
+
+@pytest.mark.parametrize("size", [48, 64, 96])
+def test_a_crop_that_is_made_smaller_is_a_small_crop(detector, astronaut, size):
+    (face,) = detector.find([astronaut])[0]
+    large, small = (face_detection.align(astronaut, face, side) for side in (192, size))
+    shrunk = np.asarray(Image.fromarray(large).resize((size, size), Image.Resampling.BILINEAR))
+    differences = np.abs(shrunk.astype(float) - small)
+    shifted = np.abs(np.roll(shrunk, 1, axis=1).astype(float) - small)
+    assert differences.mean() < 0.15 * shifted.mean()
 
 
 def test_a_head_that_is_turned_away_is_told():

@@ -28,6 +28,11 @@ LONGEST = {"api": 60.0, "saved_model": 27.0, "client": 60.0, "phone": 60.0}  # p
 MEAN, LEAST, ANTIPHASE = 0.98, 0.95, 0.99  # of the cosine with the voice alone
 
 
+def rate_of(voice):
+    """What has to be said of it: nothing of a file."""
+    return SAMPLE_RATE if isinstance(voice, np.ndarray) else None
+
+
 @pytest.fixture(scope="module")
 def voices():
     """Strangers, float32 [8, S], 2.5 s each."""
@@ -36,7 +41,8 @@ def voices():
 
 @pytest.fixture(scope="module")
 def api():
-    return s2f_tf.load().embed
+    model = s2f_tf.load()
+    return lambda voice: model.embed(voice, rate=rate_of(voice))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,7 @@ def client(tmp_path_factory):
     """Of a server, which it sends what it cuts."""
 
     def hear(voice):
-        return client.embed_speech(audio.encode_voice(voice))
+        return client.embed_speech(audio.encode_voice(voice, rate=rate_of(voice)))
 
     log = tmp_path_factory.mktemp("server") / "log"
     with ServerProcess(log=log) as server, GrpcClient(server.target) as client:

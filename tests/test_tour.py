@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 TOUR = pathlib.Path(__file__).parents[1] / "docs" / "tour.ipynb"
-SEEN_AGAIN = "heard[:12] @ np.stack([model.embed_face(face) for face in drawn[:, 0]]).T"
+SEEN_AGAIN = "heard[:12] @ np.stack([model.embed_face(face, aligned=True) for face in drawn[:, 0]]).T"
 PICTURES = {"speakers", "sound", "matrix", "match", "accuracy", "drawing", "c-z", "where", "client", "walk"}  # cells
 
 

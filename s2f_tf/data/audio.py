@@ -41,11 +41,14 @@ _CLIP_HEADER_BYTES = 44
 _MAX_CHUNKS = 256  # of a client's WAV file before its sound
 _CHUNKS_BEHIND = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"fact", b"iXML", b"smpl")  # the sound, in WAV files
 _JOIN_SAMPLES = 2048  # in which `resample`'s filter has died away
+_WAVEFORM = "the waveform"  # what messages call an array
 _PASSBAND = 0.92  # of the lower of the two Nyquist frequencies; from here `resample` falls to zero at Nyquist
+
+Sound = str | os.PathLike | np.ndarray  # the path of a file, or a waveform, beside which its rate is said
 
 
 class SoundError(UserError):
-    """A sound file that cannot be used; the message names it and says what is wrong."""
+    """A sound that cannot be used; the message names it and says what is wrong."""
 
 
 class SilentError(SoundError):
@@ -60,13 +63,13 @@ class TooShortError(SoundError):
     """A sound that lasts less than `MIN_SECONDS`."""
 
 
-def read_sound(path: str) -> np.ndarray:
-    """The whole of a sound file, float32 [S], mono, 16 kHz: `read_pieces`, joined."""
-    return np.concatenate([*read_pieces(path)])
+def read_sound(sound: Sound, rate: int | None = None) -> np.ndarray:
+    """The whole of a sound, float32 [S], mono, 16 kHz: `read_pieces`, joined."""
+    return np.concatenate([*read_pieces(sound, rate)])
 
 
-def read_pieces(path: str) -> Iterator[np.ndarray]:
-    """Reads any sound file that FFmpeg can: WAV, FLAC, MP3, Ogg, M4A, the sound track of a video...
+def read_pieces(sound: Sound, rate: int | None = None) -> Iterator[np.ndarray]:
+    """Reads any sound file that FFmpeg can: WAV, FLAC, MP3, Ogg, M4A, the sound track of a video... Or an array.
 
     Channels are mixed by `channel_weights`. Samples are in [-1, 1], except those of a float WAV that is louder.
 
@@ -74,7 +77,8 @@ def read_pieces(path: str) -> Iterator[np.ndarray]:
     than read in part. Other formats make no exact promise, and are read as far as they go.
 
     Args:
-        path: of the file.
+        sound: path of a file, or a waveform, float [S] in [-1, 1], mono, or [S, C] of at most `MAX_CHANNELS`.
+        rate: samples a second of a waveform, at least `MIN_RATE`, which must be given; not of a file, which says it.
 
     Yields:
         float32 [S], mono, 16 kHz: one up to `MAX_SECONDS`; of a longer sound, pieces of so much that follow each other,
@@ -82,10 +86,20 @@ def read_pieces(path: str) -> Iterator[np.ndarray]:
 
     Raises:
         SoundError: where there is no such file, it holds no sound, it is cut short, or its samples are not finite. What
-            is wrong further on is found when the pieces before it are out.
+            is wrong further on is found when the pieces before it are out. Where a waveform, or its rate, is not what
+            is said above.
         SilentError: at the end, where it is nowhere above -80 dBFS.
         TooShortError: where it is shorter than `MIN_SECONDS`.
     """
+    if isinstance(sound, np.ndarray):
+        _require_rate(rate)
+        _require_channels(sound, _WAVEFORM)
+        blocks = (sound[start : start + _PIECE] for start in range(0, len(sound), _PIECE))
+        yield from _pieces(resampled(blocks, int(rate), _WAVEFORM), _WAVEFORM)
+        return
+    path = os.fspath(sound)
+    if rate is not None:
+        raise SoundError(f"{path} is a file, which says its rate: rate={rate} goes with an array alone")
     if os.path.isdir(path):
         raise SoundError(f"{path} is a folder: a sound file is wanted")
     try:
@@ -128,40 +142,86 @@ def encode_wav(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
     return file.getvalue()
 
 
-def encode_voice(voice: str | os.PathLike | np.ndarray, any_sound: bool = False) -> Iterator[tuple[bytes, float]]:
+def encode_voice(voice: Sound, any_sound: bool = False, *, rate: int | None = None) -> Iterator[tuple[bytes, float]]:
     """A voice as an exported model takes it, piece by piece: see `read_pieces`. Those without a voice are left out.
 
     Args:
-        voice: path of a sound file, or a waveform, float [S], mono, 16 kHz.
+        voice: path of a sound file, or a waveform: see `read_pieces`.
         any_sound: whether a sound without a voice is taken as well: all of it that is not silent.
+        rate: of a waveform, in Hz.
 
     Yields:
         A 16-bit WAV file of up to `MAX_SECONDS`, and how much its embedding counts in that of the whole: seconds of
         voice, or 1 where there is none. See `latent.mean_embedding`.
 
     Raises:
-        SoundError: as `read_pieces` does, of a waveform as well.
+        SoundError: as `read_pieces` does.
         NoVoiceError: at the end, where no piece holds a voice, unless `any_sound`.
     """
     is_voice = False
-    for piece in _pieces_of(voice):
+    for piece in read_pieces(voice, rate):
         if seconds := voiced_seconds(piece):
             is_voice = True
             yield encode_wav(raised(piece)), seconds
     if is_voice:
         return
     if not any_sound:
-        name = "the waveform" if isinstance(voice, np.ndarray) else voice
+        name = _WAVEFORM if isinstance(voice, np.ndarray) else voice
         raise NoVoiceError(f"{name} holds no voice: hum, noise or music alone (--any_sound draws all the same)")
-    for piece in _pieces_of(voice):
+    for piece in read_pieces(voice, rate):
         if np.abs(piece).max() >= SILENCE:
             yield encode_wav(raised(piece)), 1.0
 
 
-def _pieces_of(voice: str | os.PathLike | np.ndarray) -> Iterator[np.ndarray]:
-    if not isinstance(voice, np.ndarray):
-        return read_pieces(os.fspath(voice))
-    return _pieces((voice[start : start + _PIECE, None] for start in range(0, len(voice), _PIECE)), "the waveform")
+def resampled(blocks: Iterable[np.ndarray], rate: int, name: str) -> Iterator[np.ndarray]:
+    """Brings one sound in blocks to 16 kHz, without a seam between them.
+
+    Args:
+        blocks: float [n] in [-1, 1], or [n, C], of any n.
+        rate: of the blocks, in Hz.
+        name: of a block, for messages.
+
+    Yields:
+        float32 [n, C].
+
+    Raises:
+        SoundError: where a block is not what is said above.
+    """
+    resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
+    channels = None
+    for block in blocks:
+        block = np.asarray(block)
+        _require_channels(block, name)
+        if not np.isfinite(block).all():
+            raise SoundError(f"{name} has samples that are NaN or infinite")
+        if not block.size:
+            continue
+        block = block.reshape(len(block), -1)
+        channels = channels or block.shape[1]
+        if block.shape[1] != channels:
+            raise SoundError(f"{name} has {block.shape[1]} channels, and those before it {channels}")
+        packed = np.ascontiguousarray(block, np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=f"{channels}c")
+        frame.sample_rate = rate
+        yield from map(channels_of, resampler.resample(frame))
+    if channels:
+        yield from map(channels_of, resampler.resample(None))
+
+
+def _require_channels(block: np.ndarray, name: str) -> None:
+    of_floats = np.issubdtype(block.dtype, np.floating)
+    if not (of_floats and (block.ndim == 1 or (block.ndim == 2 and block.shape[1] <= MAX_CHANNELS))):
+        raise SoundError(
+            f"{name} is {block.dtype} {list(block.shape)}: float [n] or [n, C], in [-1, 1], of at most {MAX_CHANNELS} "
+            "channels, is wanted"
+        )
+
+
+def _require_rate(rate: float | None) -> None:
+    if rate is None:
+        raise SoundError(f"{_WAVEFORM} comes without its rate: add rate=44_100, or how many samples a second it has")
+    if not (rate >= MIN_RATE and rate % 1 == 0):
+        raise SoundError(f"rate={rate}: the samples a second are wanted, a whole number from {MIN_RATE} on")
 
 
 def _pieces(blocks: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:

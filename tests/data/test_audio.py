@@ -470,7 +470,7 @@ def test_a_long_sound_is_read_in_pieces_that_a_model_takes(seconds, pieces, tmp_
     read = list(audio.read_pieces(tmp_path / "x.wav"))
     assert [len(piece) for piece in read] == [round(piece * SAMPLE_RATE) for piece in pieces]
     np.testing.assert_array_equal(np.concatenate(read), waveform)
-    encoded = list(audio.encode_voice(waveform, any_sound=True))
+    encoded = list(audio.encode_voice(waveform, any_sound=True, rate=SAMPLE_RATE))
     assert [weight for _, weight in encoded] == [1.0] * len(pieces)
     again = np.concatenate([soundfile.read(io.BytesIO(wav))[0] for wav, _ in encoded])
     np.testing.assert_allclose(again, waveform, atol=1 / 2**15)
@@ -484,7 +484,8 @@ def voice():
 def test_pieces_count_by_their_voice_and_those_without_are_left_out(voice):
     pause = np.zeros(20 * SAMPLE_RATE, np.float32)
     hiss = 1e-3 * noise(30 * SAMPLE_RATE)
-    (first, one), (last, three) = audio.encode_voice(np.concatenate([voice, pause, hiss, 1e-3 * voice, voice, voice]))
+    waveform = np.concatenate([voice, pause, hiss, 1e-3 * voice, voice, voice])
+    (first, one), (last, three) = audio.encode_voice(waveform, rate=SAMPLE_RATE)
     first, last = (soundfile.read(io.BytesIO(wav))[0] for wav in (first, last))
     assert len(first) == len(last) == 30 * SAMPLE_RATE
     assert one > 3 and three == pytest.approx(2 * one, rel=0.05)  # what is 60 dB quieter does not count
@@ -492,7 +493,7 @@ def test_pieces_count_by_their_voice_and_those_without_are_left_out(voice):
 
 
 def test_a_quiet_piece_is_raised_and_counts_in_full(voice):
-    ((loud, one),), ((quiet, other),) = audio.encode_voice(voice), audio.encode_voice(1e-3 * voice)
+    ((loud, one),), ((quiet, other),) = (audio.encode_voice(x, rate=SAMPLE_RATE) for x in (voice, 1e-3 * voice))
     assert one == other
     loud, quiet = (soundfile.read(io.BytesIO(wav))[0] for wav in (loud, quiet))
     np.testing.assert_allclose(quiet, loud * 0.25 / np.abs(loud).max(), atol=1 / 2**15)
@@ -504,15 +505,15 @@ def test_what_holds_no_voice_is_said_by_name(tmp_path):
         list(audio.encode_voice(tmp_path / "x.wav"))
     assert [weight for _, weight in audio.encode_voice(tmp_path / "x.wav", any_sound=True)] == [1.0, 1.0]
     with pytest.raises(audio.NoVoiceError, match="the waveform holds no voice"):
-        list(audio.encode_voice(noise(SAMPLE_RATE)))
+        list(audio.encode_voice(noise(SAMPLE_RATE), rate=SAMPLE_RATE))
     for any_sound in (False, True):
         with pytest.raises(audio.SilentError, match="the waveform is silent"):
-            list(audio.encode_voice(np.zeros(70 * SAMPLE_RATE), any_sound))
+            list(audio.encode_voice(np.zeros(70 * SAMPLE_RATE), any_sound, rate=SAMPLE_RATE))
 
 
 def test_of_a_sound_that_is_silent_here_and_there_the_rest_is_taken():
     hum = np.concatenate([noise(30 * SAMPLE_RATE), np.zeros(60 * SAMPLE_RATE, np.float32)])
-    assert len(list(audio.encode_voice(hum, any_sound=True))) == 1
+    assert len(list(audio.encode_voice(hum, any_sound=True, rate=SAMPLE_RATE))) == 1
 
 
 # Augmentation.

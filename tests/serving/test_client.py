@@ -8,11 +8,13 @@ import time
 import commands
 import grpc
 import numpy as np
+import pillow_heif
 import pytest
 import soundfile
 import tensorflow as tf
 from PIL import Image
 from same import assert_same_picture
+from skimage import data
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from voices import speak
 
@@ -20,6 +22,7 @@ import s2f_tf
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio
 from s2f_tf.errors import UserError
+from s2f_tf.portrait import PictureError
 from serving.client import GrpcClient, RestClient, ServerError
 
 
@@ -53,7 +56,7 @@ def test_every_signature_answers(client, voice):
     pictures = client.draw(voice(), range(18))  # more than go into one request
     sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
     assert len(pictures) == 18 and len(sizes) == 1
-    voice_embedding, face_embedding = client.embed_speech(voice()), client.embed_face(pictures[0])
+    voice_embedding, face_embedding = client.embed_speech(voice()), client.embed_face(pictures[0], aligned=True)
     assert np.linalg.norm(voice_embedding) == pytest.approx(1, abs=1e-5)
     assert np.linalg.norm(face_embedding) == pytest.approx(1, abs=1e-5)
     z = np.random.default_rng(0).standard_normal((2, 32))
@@ -61,7 +64,7 @@ def test_every_signature_answers(client, voice):
     assert faces.shape == (2, *sizes.pop(), 3) and faces.dtype == np.uint8
     assert_same_picture(client.generate(voice_embedding[None], z[1:])[0], faces[1])
     np.testing.assert_array_equal(client.generate(np.stack([voice_embedding] * 2), z), faces)
-    probability = client.match(voice(), pictures[:3])
+    probability = client.match(voice(), pictures[:3], aligned=True)
     assert probability.shape == (3,) and probability.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -70,7 +73,8 @@ def long_voice():
     """The pieces of a voice of 40 s, their embedding and two faces, of seeds 4 and 5."""
     waveform = np.concatenate([speak(1, 25.0), speak(2, 15.0)])
     model = s2f_tf.load()
-    return list(audio.encode_voice(waveform)), model.embed(waveform), model.draw(waveform, faces=2, seed=4)
+    sound = {"voice": waveform, "rate": SAMPLE_RATE}
+    return list(audio.encode_voice(**sound)), model.embed(**sound), model.draw(**sound, faces=2, seed=4)
 
 
 def test_a_long_voice_is_drawn_as_generate_draws_it(client, long_voice):
@@ -78,6 +82,23 @@ def test_a_long_voice_is_drawn_as_generate_draws_it(client, long_voice):
     np.testing.assert_allclose(client.embed_speech(pieces), embedding, atol=1e-5)
     drawn = np.stack([tf.io.decode_png(picture) for picture in client.draw(pieces, [4, 5])])
     assert_same_picture(drawn, faces)
+
+
+def test_photographs_are_seen_as_the_model_sees_them(client, tmp_path):
+    portrait = Image.fromarray(data.astronaut())
+    pillow_heif.register_heif_opener()
+    portrait.save(tmp_path / "a.heic", quality=90)
+    portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT).rotate(90).save(tmp_path / "b.png")
+    photographs = [tmp_path / "a.heic", (tmp_path / "b.png").read_bytes()]
+    model = s2f_tf.load()
+    np.testing.assert_allclose(client.embed_face(photographs[0]), model.embed_face(photographs[0]), atol=1e-5)
+    waveform = speak(1, 1.0)
+    ((wav, _),) = audio.encode_voice(waveform, rate=SAMPLE_RATE)
+    likely = model.match(waveform, photographs, rate=SAMPLE_RATE)
+    np.testing.assert_allclose(client.match(wav, photographs), likely, atol=1e-3)
+    Image.fromarray(np.tile(data.astronaut(), (1, 2, 1))).save(tmp_path / "c.jpg")
+    with pytest.raises(PictureError, match="c.jpg shows 2 faces"):
+        client.match(wav, [*photographs, tmp_path / "c.jpg"])
 
 
 def test_errors_carry_the_servers_code_and_words(client):

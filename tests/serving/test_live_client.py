@@ -45,7 +45,7 @@ def pixels(path):
 
 def drawn(waveform):
     """What is drawn of a voice of up to 3 s, which is heard in one piece."""
-    return s2f_tf.load().draw(waveform, faces=2, seed=3)
+    return s2f_tf.load().draw(waveform, faces=2, seed=3, rate=SAMPLE_RATE)
 
 
 def pcm(waveform):

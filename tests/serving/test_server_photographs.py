@@ -67,6 +67,17 @@ def test_every_way_to_write_a_photograph_gives_the_same_face(faces, astronaut):
     np.testing.assert_allclose(boxes, boxes[:1] * len(boxes), atol=0.02)
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photograph_that_says_nothing_of_its_side_is_turned_upright(faces, astronaut, turns):
+    (upright,), (found,) = (faces(encoded(np.rot90(astronaut, k), quality=95)).json()["faces"] for k in (0, turns))
+    one, other = (np.asarray(Image.open(io.BytesIO(base64.b64decode(face["jpeg_b64"])))) for face in (upright, found))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
+    left, top, width, height = found["box"]
+    for _ in range(turns):  # back, a quarter clockwise each
+        left, top, width, height = 1 - top - height, left, height, width
+    np.testing.assert_allclose([left, top, width, height], upright["box"], atol=0.02)
+
+
 def test_the_largest_face_comes_first_and_a_picture_may_hold_none(faces, astronaut):
     small = np.array(Image.fromarray(astronaut).resize((256, 256)))
     pair = np.zeros((512, 768, 3), np.uint8)
