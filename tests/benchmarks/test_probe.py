@@ -17,7 +17,7 @@ def photographs(tmp_path_factory):
     for number in range(120):
         female, age = draw.random() < 0.4, int(draw.integers(14, 80))
         picture = videos.portrait(zoom=1.2, shift=draw.normal(), width=200, height=200)
-        lit = np.clip(picture * ([1.1, 0.9, 0.7] if female else [0.8, 0.9, 1.1]), 0, 255)
+        lit = np.clip(picture * ([1.1, 0.9, 0.7] if female else [0.8, 0.9, 1.1]), 0, 255).astype(np.uint8)
         cv2.imwrite(str(folder / "stills" / f"{number}.jpg"), cv2.GaussianBlur(lit, (0, 0), 0.5 + age / 40)[..., ::-1])
         lines.append(f"{number}.jpg,{age},{'f' if female else 'm'}")
     path = folder / "labels.csv"
