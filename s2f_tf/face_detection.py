@@ -198,6 +198,11 @@ def align(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
     return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
+def is_in_place(face: Face, size: int) -> bool:
+    """Whether a face that was found in a crop of so many pixels a side is where `align` puts faces."""
+    return bool(np.linalg.norm(face.landmarks / size - _PLACES, axis=1).mean() < EYES / 4)
+
+
 def encode(face: np.ndarray) -> bytes:
     """uint8 [H, W, 3] as a JPEG file."""
     bgr = cv2.cvtColor(face, cv2.COLOR_RGB2BGR)

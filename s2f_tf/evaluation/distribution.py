@@ -89,6 +89,22 @@ def frechet(real: np.ndarray, generated: np.ndarray) -> float:
     return float(_frechet_distance(*moments)[0])
 
 
+def kid(
+    real: np.ndarray, generated: np.ndarray, real_speakers: np.ndarray, generated_speakers: np.ndarray, seed: int = 0
+) -> Figure:
+    """KID of two sets of features, [N, D] and [M, D], as `compare` has it of halves.
+
+    Args:
+        real, generated: the features, of a size that the kernel makes sense of, about 1.
+        real_speakers, generated_speakers: [N] and [M]; those of one speaker in both are resampled together.
+        seed: of the bootstrap.
+    """
+    features = np.concatenate([real, generated]).astype(np.float64)
+    resampling = Resampling(np.concatenate([real_speakers, generated_speakers]), seed)
+    first, second = np.split(np.arange(len(features)), [len(real)])
+    return figure(_kid(_Side(features, first, resampling), _Side(features, second, resampling)))
+
+
 def _frechet(one: _Side, other: _Side) -> np.ndarray:
     """For every resample."""
     return _frechet_distance(_moments(one), _moments(other))

@@ -1,0 +1,59 @@
+"""A corpus once more for each fold of its speakers: those of the fold are its test split."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+from s2f_tf.data import clip, reader
+from s2f_tf.errors import UserError
+
+
+def write(corpus: reader.Corpus, fold: int, folds: int, speakers: int, folder: str) -> None:
+    """The corpus once more, with the speakers of a fold as its test split, and some of the others to train on.
+
+    Raises `UserError` where `folder` holds a fold of another corpus.
+    """
+    origin = hashlib.sha256(json.dumps(corpus.description, sort_keys=True).encode()).hexdigest()[:16]
+    made_by = f"benchmarks.people, fold {fold} of {folds} of {origin}"
+    if os.path.exists(os.path.join(folder, "corpus.json")):
+        if reader.Corpus(folder).description["made_by"] != made_by:
+            raise UserError(f"{folder} is a fold of another corpus than {corpus.folder}: choose another --output")
+        return
+    os.makedirs(folder, exist_ok=True)
+    everyone = sorted({found.speaker for found in clips(shards(corpus))}, key=_digest)
+    parts = {name: i % folds for i, name in enumerate(everyone)}
+    others = [name for name in everyone if parts[name] != fold]
+    held = set(others[::10])
+    training = [name for name in others if name not in held]
+    # A learning curve changes what is trained on and nothing else.
+    members = {"train": set(training[: speakers or None]), "validation": held}
+    members["test"] = {name for name in everyone if parts[name] == fold}
+    counts = {}
+    for split, names in members.items():
+        chosen = (found for found in clips(shards(corpus)) if found.speaker in names)
+        counts[split] = clip.write_shard(folder, split, 0, 1, chosen, corpus.description["audio_format"])
+    description = corpus.description | {
+        "made_by": made_by,
+        "clips": counts,
+        "speakers": {split: len(names) for split, names in members.items()},
+    }
+    clip.write_description(folder, description)
+
+
+def shards(corpus: reader.Corpus) -> list[str]:
+    """All of a corpus, split by split."""
+    return [path for split in clip.SPLITS for path in clip.shards(corpus.folder, split)]
+
+
+def clips(shards: Sequence[str]) -> Iterator[clip.Clip]:
+    """Every clip of some shards, in order."""
+    for path in shards:
+        for record in tf.data.TFRecordDataset(path):
+            yield clip.decode(record.numpy())
+
+
+def _digest(speaker: str) -> bytes:
+    return hashlib.sha256(f"fold of {speaker}".encode()).digest()
