@@ -1,10 +1,10 @@
 """`python -m benchmarks.training`: what a step of either stage costs by the size of a face, and reading beside it.
 
 Prints, for the networks of a preset at three sizes of face, the time of a step, its floating-point operations and the
-share of what the processor does in a product of large matrices; what it costs to lead a batch of voices through rooms,
-noises and lines, which reading does beside the step; and how many examples a second `tf.data` makes, beside the
-decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step
-is the mean over a whole turn of the gradient penalty.
+share of what the processor does at best in a product of large matrices; what it costs to lead a batch of voices through
+rooms, noises and lines, which reading does beside the step; and how many examples a second `tf.data` makes, beside the
+decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step is the
+mean over a whole turn of the gradient penalty. Each operation has one thread, as in `s2f_tf.train` on two cores.
 
 Last come steps with one batch again and again, with what is read beside, and with voices that meet no rooms, noises and
 lines. `--layers` prints, instead of all this, every convolution of a step.
@@ -31,7 +31,7 @@ from s2f_tf.training.matching import MatchingTrainer
 
 _PRESET = flags.DEFINE_string("preset", "demo", f"settings: {', '.join(sorted(configuration.PRESETS))}")
 _SIZES = flags.DEFINE_multi_integer("sizes", [48, 64, 128], "of faces, in pixels")
-_THREADS = flags.DEFINE_integer("threads", 1, "how many a step may use", lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", 1, "how many operations may run at once", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "turns of each stage and size, of which the median counts", lower_bound=1)
 
 _LAYERS = flags.DEFINE_bool("layers", False, "print the convolutions of a step instead, of the first of --sizes")
@@ -54,7 +54,7 @@ class _Step:
 def main() -> None:
     """Prints the tables."""
     report = layers.Report() if _LAYERS.value else None
-    tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
     base = setting_flags.override(_PRESET.value)
     steps = {}
@@ -73,7 +73,7 @@ def main() -> None:
             seconds[name].append(_timed(step.call, step.calls))
     took = {name: float(np.median(values[1:])) for name, values in seconds.items()}  # the first compiles
     product = steps.pop("product")
-    peak = product.operations / took["product"]
+    peak = _THREADS.value * product.operations / min(seconds["product"])
     out = report.out if report else None
     print(f"{_THREADS.value} threads, {peak / 1e9:.0f} GFLOP/s in a product of matrices\n", file=out, flush=True)
     if report:
