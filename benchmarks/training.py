@@ -1,10 +1,10 @@
 """`python -m benchmarks.training`: what a step of either stage costs by the size of a face, and reading beside it.
 
 Prints, for the networks of a preset at three sizes of face, the time of a step, its floating-point operations and the
-share of what the processor does in a product of large matrices; what it costs to lead a batch of voices through rooms,
-noises and lines, which reading does beside the step; and how many examples a second `tf.data` makes, beside the
-decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step
-is the mean over a whole turn of the gradient penalty.
+share of what the processor does at best in a product of large matrices; what it costs to lead a batch of voices through
+rooms, noises and lines, which reading does beside the step; and how many examples a second `tf.data` makes, beside the
+decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step is the
+mean over a whole turn of the gradient penalty. `--threads=2 --threads_each=1` is what `s2f_tf.train` has on two cores.
 
 Last come steps with one batch again and again, with what is read beside, and with voices that meet no rooms, noises and
 lines. `--layers` prints, instead of all this, every convolution of a step.
@@ -31,7 +31,8 @@ from s2f_tf.training.matching import MatchingTrainer
 
 _PRESET = flags.DEFINE_string("preset", "demo", f"settings: {', '.join(sorted(configuration.PRESETS))}")
 _SIZES = flags.DEFINE_multi_integer("sizes", [48, 64, 128], "of faces, in pixels")
-_THREADS = flags.DEFINE_integer("threads", 1, "how many a step may use", lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", 1, "how many operations may run at once", lower_bound=1)
+_EACH = flags.DEFINE_integer("threads_each", 1, "how many threads an operation may use", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "turns of each stage and size, of which the median counts", lower_bound=1)
 
 _LAYERS = flags.DEFINE_bool("layers", False, "print the convolutions of a step instead, of the first of --sizes")
@@ -54,7 +55,7 @@ class _Step:
 def main() -> None:
     """Prints the tables."""
     report = layers.Report() if _LAYERS.value else None
-    tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
+    tf.config.threading.set_intra_op_parallelism_threads(_EACH.value)
     tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
     base = setting_flags.override(_PRESET.value)
     steps = {}
@@ -73,7 +74,7 @@ def main() -> None:
             seconds[name].append(_timed(step.call, step.calls))
     took = {name: float(np.median(values[1:])) for name, values in seconds.items()}  # the first compiles
     product = steps.pop("product")
-    peak = product.operations / took["product"]
+    peak = _THREADS.value * product.operations / min(seconds["product"]) / _EACH.value
     out = report.out if report else None
     print(f"{_THREADS.value} threads, {peak / 1e9:.0f} GFLOP/s in a product of matrices\n", file=out, flush=True)
     if report:
@@ -83,10 +84,10 @@ def main() -> None:
                 layers.table(report, name, step.call, count, 1e3 * took[name], peak), end="\n\n", file=out, flush=True
             )
         return
-    print("step | ms | GFLOP | share of that rate\n---|---|---|---")
+    print("step | ms | GFLOP | share of that rate\n---|---|---|---", flush=True)
     for name, step in steps.items():
         share = step.operations / took[name] / peak
-        print(f"{name} | {1e3 * took[name]:.0f} | {step.operations / 1e9:.1f} | {share:.2f}")
+        print(f"{name} | {1e3 * took[name]:.0f} | {step.operations / 1e9:.1f} | {share:.2f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         _print_reading(base, folder)
         _print_beside_reading(base, reader.Corpus(os.path.join(folder, "wav")))
@@ -139,22 +140,23 @@ def _print_reading(config: Config, folder: str) -> None:
         def decode(record: tf.Tensor, audio_format: str = audio_format) -> tuple[tf.Tensor, tf.Tensor]:
             found = tf.io.parse_single_example(record, features)
             return (
-                audio.decode_sound(found["audio/encoded"], audio_format),
+                tf.size(audio.decode_sound(found["audio/encoded"], audio_format)),
                 face.decode_face(found["face/encoded"][0], config.data.face_size),
             )
 
         records = list(tf.data.TFRecordDataset(clip.shards(path, "train")))
         decoders = tf.data.Dataset.from_tensor_slices(records).repeat().map(decode, tf.data.AUTOTUNE)
         batch_size = config.matching.batch_size
+        decoders = decoders.batch(batch_size)
         examples = reader.batches(reader.Corpus(path), "train", config.data, batch_size=batch_size, seed=config.seed)
         rates: list[list[float]] = [[], []]
         iterators = iter(examples), iter(decoders)
         for _ in range(_ROUNDS.value + 1):
-            for rate, iterator, size in zip(rates, iterators, (batch_size, 1), strict=True):
+            for rate, iterator in zip(rates, iterators, strict=True):
                 start = time.perf_counter()
-                for _ in range(_CLIPS // size):
+                for _ in range(_CLIPS // batch_size):
                     next(iterator)
-                rate.append(_CLIPS // size * size / (time.perf_counter() - start))
+                rate.append(_CLIPS // batch_size * batch_size / (time.perf_counter() - start))
         ours, bare = (float(np.median(rate[1:])) for rate in rates)
         print(f"{audio_format} | {ours:.0f} | {bare:.0f} | {ours / bare:.2f}")
 

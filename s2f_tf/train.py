@@ -8,7 +8,11 @@ import os
 
 from absl import flags
 
-from s2f_tf import command, setting_flags
+from s2f_tf import command, setting_flags  # before what imports TensorFlow, which it quiets
+
+# isort: split
+import tensorflow as tf
+
 from s2f_tf import config as configuration
 from s2f_tf.data import reader, synthetic
 from s2f_tf.data.clip import Kind
@@ -27,6 +31,9 @@ _VOICES = flags.DEFINE_multi_string(
 
 def main() -> None:
     """Trains, or goes on training, what the flags ask for."""
+    if (os.cpu_count() or 1) <= 2:
+        # Two operations at a time, a core each: generation's are so small that to share one costs more than it brings.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
     config = setting_flags.override(_PRESET.value)
     stages.claim(_WORKDIR.value, config)
     folder = _CORPUS.value
