@@ -215,6 +215,8 @@ def _work(here):
     assert re.search(r"^train +3 clips +3 speakers", made, re.MULTILINE)
     assert "5 clips drawn with seed 1" in here.run("s2f-inspect", "clips")
     assert "p0: 1 clips deleted" in here.run("s2f-exclude", "--corpus=clips", "--speaker=p0")
+    # Its extra is in neither environment: 8 GB.
+    assert "pip install 's2f_tf[teachers]'" in here.refusal("s2f-teach", "--corpus=clips")
 
     here.run("s2f-convert", "--corpus=clips", "--output=out")
     assert (here.folder / "out" / "s2f.json").exists()

@@ -14,7 +14,7 @@ Samples = Sequence[tuple[str, Mapping[str, np.ndarray]]]
 # from block to block. What is left is convolutions, dense layers and the activations between them.
 _FLOAT_OPERATIONS = (
     *("MEAN", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "L2_NORMALIZATION"),
-    *("ADD", "SUB", "NEG", "MUL", "DIV", "SUM", "MAX_POOL_2D", "CONCATENATION", "LOGISTIC", "TANH"),
+    *("ADD", "SUB", "NEG", "MUL", "DIV", "SUM", "MAX_POOL_2D", "CONCATENATION", "SPLIT", "LOGISTIC", "TANH"),
 )
 _NO_RANGE = 1e-5  # of what was zero; TensorFlow writes 2e-6
 
