@@ -3,7 +3,8 @@
 Videos are made of a portrait that moves and babbles (scikit-image's, of the `dev` extra), or taken from `--input`.
 Stages are told in processor time, which other work on the machine disturbs little; each size has a process of its own,
 kept to one thread as the workers of the job are. The detector is beside MTCNN as its package comes, called for one
-frame after the other on the very same frames; the two take turns. One worker and two make the same corpus in turns; the
+frame after the other on the very same frames; the two take turns. So do stills of that portrait, from pixels to face,
+one after the other and as many together as the job looks at. One worker and two make the same corpus in turns; the
 clock runs from when each worker has done a video to the last one, so that the start of Python, Beam and the detector is
 not in it.
 """
@@ -38,6 +39,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of each", lower_bound=1)
 
 _STAGES = ("decode", "listen", "detect", "align", "encode")
 _FRAMES = 8  # that the detectors get at once: those of a clip
+_STILL = 200  # pixels a side
 
 
 def main() -> None:
@@ -48,7 +50,10 @@ def main() -> None:
             folders[f"{height}p"] = _made(pathlib.Path(scratch) / f"{height}p", height, _SECONDS.value, _VIDEOS.value)
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start", file=sys.stderr)
         print(_stage_table({name: _alone(stages, str(folder), _ROUNDS.value) for name, folder in folders.items()}))
-        print(_detector_table({name: _alone(detectors, str(path), _ROUNDS.value) for name, path in folders.items()}))
+        measured = {name: _alone(detectors, str(path), _ROUNDS.value) for name, path in folders.items()}
+        print(_table(("frames", "MTCNN in a loop, ms a frame", "ours, ms a frame", "ours to MTCNN"), measured))
+        measured = {f"{_STILL} pixels": _alone(stills, _ROUNDS.value)}
+        print(_table(("stills", "one by one, ms a still", "together, ms a still", "together to one by one"), measured))
         print(_worker_table(_workers(next(iter(folders.values())), pathlib.Path(scratch), _ROUNDS.value)))
         print(f"load {os.getloadavg()[0]:.1f} at the end", file=sys.stderr)
 
@@ -101,6 +106,26 @@ def detectors(folder: str, rounds: int) -> list[tuple[float, float]]:
     frames = [cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for _, picture in shown]
     ways = (lambda: [bare.detect_faces(frame) for frame in frames], lambda: ours.find(frames))
     turns = [tuple(_spent(way) / len(frames) for way in ways) for _ in range(rounds + 1)]
+    return turns[1:]  # the first one builds what both need
+
+
+def stills(rounds: int) -> list[tuple[float, float]]:
+    """Milliseconds of processor time for each still, one after the other and together, in turns on the same stills."""
+    from pipelines import extract, pairs
+    from s2f_tf import face_detection
+    from tests import videos
+
+    settings = extract.Settings(face_size=64, faces_per_clip=1, max_seconds=20.0, audio_format="wav")
+    detector = face_detection.shared_detector()
+    shown = [
+        videos.portrait(shift=10 * np.sin(index), zoom=1 + index / 200, width=_STILL, height=_STILL)
+        for index in range(pairs.TOGETHER)
+    ]
+    ways = (
+        lambda: [pairs.faces([picture], settings, detector) for picture in shown],
+        lambda: pairs.faces(shown, settings, detector),
+    )
+    turns = [tuple(_spent(way) / len(shown) for way in ways) for _ in range(rounds + 1)]
     return turns[1:]  # the first one builds what both need
 
 
@@ -219,13 +244,14 @@ def _stage_table(measured: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _detector_table(measured: dict[str, list[tuple[float, float]]]) -> str:
-    lines = ["| frames | MTCNN in a loop, ms a frame | ours, ms a frame | ours to MTCNN |", "|---|---|---|---|"]
+def _table(titles: tuple[str, str, str, str], measured: dict[str, list[tuple[float, float]]]) -> str:
+    """Of two ways to do the same, what each takes and how the second is to the first: median and range of the turns."""
+    lines = [f"| {' | '.join(titles)} |", "|---|---|---|---|"]
     for name, turns in measured.items():
-        bare, ours = (statistics.median(column) for column in zip(*turns, strict=True))
+        first, second = (statistics.median(column) for column in zip(*turns, strict=True))
         ratios = [after / before for before, after in turns]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        lines.append(f"| {name} | {bare:.1f} | {ours:.1f} | {spread} |")
+        lines.append(f"| {name} | {first:.1f} | {second:.1f} | {spread} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Clips at a glance: the faces of each, its waveform below them, and who it is."""
+"""Clips at a glance: the faces of each, its waveform below them, and who it is. Of one kind, what there is."""
 
 import io
 from collections.abc import Sequence
@@ -14,25 +14,29 @@ _FACES = 4  # that are shown of a clip
 _WAVE = 36
 _TEXT = 15
 _GAP = 12
-_COLUMNS = 3
+_WIDTH = 912  # three columns of faces with sound, or ten of single faces
 _INK, _GREY, _WAVE_COLOUR, _PAPER = "#22313f", "#9aa5b1", "#2f6f9f", "#ffffff"
 
 
 def draw(clips: Sequence[Clip]) -> bytes:
-    """A PNG file with all of them, one or more, in rows of three."""
-    width, height = _FACES * _FACE, _FACE + _WAVE + _TEXT
-    rows = -(-len(clips) // _COLUMNS)
-    sheet = Image.new("RGB", (_COLUMNS * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP), _PAPER)
+    """A PNG file with all of them, one or more, in rows."""
+    sounds, faces = any(clip.waveform.size for clip in clips), any(clip.faces for clip in clips)
+    width, wave_top = (_FACES if sounds else 1) * _FACE, _FACE if faces else 0
+    text_top = wave_top + (_WAVE if sounds else 0)
+    height, columns = text_top + _TEXT, _WIDTH // (width + _GAP)
+    rows = -(-len(clips) // columns)
+    sheet = Image.new("RGB", (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP), _PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for index, clip in enumerate(clips):
-        row, column = divmod(index, _COLUMNS)
+        row, column = divmod(index, columns)
         left, top = _GAP + column * (width + _GAP), _GAP + row * (height + _GAP)
-        for number, face in enumerate(clip.faces[:_FACES]):
+        for number, face in enumerate(clip.faces[: width // _FACE]):
             sheet.paste(_face(face), (left + number * _FACE, top))
-        _waveform(pen, clip.waveform, left, top + _FACE, width)
-        seconds = f"{len(clip.waveform) / SAMPLE_RATE:.1f} s"
-        pen.text((left, top + _FACE + _WAVE), _fitted(clip.speaker, font, width - 60), _INK, font)
-        pen.text((left + width, top + _FACE + _WAVE), seconds, _GREY, font, anchor="ra")
+        pen.text((left, top + text_top), _fitted(clip.speaker, font, width - 60 * sounds), _INK, font)
+        if sounds:
+            _waveform(pen, clip.waveform, left, top + wave_top, width)
+            seconds = f"{len(clip.waveform) / SAMPLE_RATE:.1f} s"
+            pen.text((left + width, top + text_top), seconds, _GREY, font, anchor="ra")
     file = io.BytesIO()
     sheet.save(file, "PNG", optimize=True)
     return file.getvalue()

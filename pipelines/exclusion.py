@@ -111,7 +111,7 @@ def delete(folder: str, speakers: Iterable[str]) -> Excluded:
         clip.write_description(folder, description)
         _remove_leftovers(folder)
         for path in found.touched:
-            _rewrite(path, gone)
+            _rewrite(path, gone, clip.kind(description))
         description |= found.kept
         clip.write_description(folder, description)
     except (OSError, tf.errors.OpError) as error:
@@ -140,12 +140,13 @@ class _Found:
 
 def _scan(folder: str, description: Mapping[str, Any], gone: frozenset[str], asked: frozenset[str]) -> _Found:
     found = _Found(collections.Counter(), 0, [], {"clips": {}, "speakers": {}, "seconds": {}})
+    kind = clip.kind(description)
     with Progress(sum(description["clips"].values()), "clip") as progress:
         for split in clip.SPLITS:
             count, seconds, speakers = 0, 0.0, set()
             for path in clip.shards(folder, split):
                 before = found.clips.total() + found.damaged
-                for _, one in holdings.clips(path):
+                for _, one in holdings.clips(path, kind):
                     progress.add()
                     if one is None:
                         found.damaged += 1
@@ -164,10 +165,10 @@ def _scan(folder: str, description: Mapping[str, Any], gone: frozenset[str], ask
     return found
 
 
-def _rewrite(path: str, gone: frozenset[str]) -> None:
+def _rewrite(path: str, gone: frozenset[str], kind: clip.Kind) -> None:
     """Writes a shard again without some speakers. What stays is what was there, to the byte."""
     with written_aside(path, shared=True) as part, tf.io.TFRecordWriter(part) as writer:
-        for record, one in holdings.records(path):
+        for record, one in holdings.records(path, kind):
             if one is not None and digest(one.speaker) not in gone:
                 writer.write(record)
 

@@ -15,7 +15,7 @@ from .reasons import Drop, Reason
 from .sources import Item, Span
 from .video import Pictures
 
-VERSION = 4  # of what this file, `pairs` and those they use make of a file; raise it when that changes
+VERSION = 5  # of what this file, `pairs` and those they use make of a file; raise it when that changes
 MIN_SECONDS = 1.0
 
 

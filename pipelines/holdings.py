@@ -14,7 +14,7 @@ from PIL import Image
 
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import clip, reader
-from s2f_tf.data.clip import Clip
+from s2f_tf.data.clip import Clip, Kind
 from s2f_tf.progress import Progress
 
 _FRAME = 16  # bytes that a TFRecord adds to its data
@@ -60,7 +60,7 @@ class Holdings:
     Attributes:
         description: what `corpus.json` says.
         clips, seconds: by split, of what can be read.
-        durations, levels, face_bytes: of clips in seconds; of their sounds, in dB below full scale; of faces, in kB.
+        durations, levels, face_bytes: of sounds in seconds, and in dB below full scale; of faces, in kB.
         faces: how many clips have so many faces.
         sides: how many faces are so many pixels wide and high.
         damaged: records that cannot be read.
@@ -115,7 +115,7 @@ def look(folder: str, sample: int, seed: int) -> Holdings:
         for split in clip.SPLITS:
             records = 0
             for path in paths[split]:
-                for name, one in clips(path):
+                for name, one in clips(path, clip.kind(description)):
                     records += 1
                     progress.add()
                     if one is None:
@@ -133,20 +133,20 @@ def look(folder: str, sample: int, seed: int) -> Holdings:
     return found
 
 
-def clips(path: str) -> Iterator[tuple[str, Clip | None]]:
+def clips(path: str, kind: Kind = Kind.PAIRS) -> Iterator[tuple[str, Clip | None]]:
     """Every record of a shard, in order: its name, and the clip, or None where it is damaged."""
     found = reader.shard(path)
-    for number, (_, one) in enumerate(records(path)):
+    for number, (_, one) in enumerate(records(path, kind)):
         yield found.name(number), one
 
 
-def records(path: str) -> Iterator[tuple[bytes, Clip | None]]:
+def records(path: str, kind: Kind = Kind.PAIRS) -> Iterator[tuple[bytes, Clip | None]]:
     """Every record of a shard, in order: its data, and the clip in it; nothing and None where it is damaged."""
     found = reader.shard(path)
     for number in range(len(found)):
         try:
             record = found.read(tf.constant(number, tf.int64)).numpy()
-            yield record, clip.decode(record)
+            yield record, clip.decode(record, kind)
         except (clip.CorpusError, tf.errors.DataLossError):
             yield b"", None
 
@@ -162,12 +162,13 @@ def ends_broken(path: str) -> bool:
 
 
 def _count(found: Holdings, split: str, one: Clip) -> None:
-    seconds = len(one.waveform) / SAMPLE_RATE
     found.clips[split] += 1
-    found.seconds[split] += seconds
-    found.durations.add(seconds)
-    power = float(np.mean(np.square(one.waveform, dtype=np.float64)))
-    found.levels.add(max(0.0, -10 * np.log10(max(power, 1e-12))))
+    if one.waveform.size:
+        seconds = len(one.waveform) / SAMPLE_RATE
+        found.seconds[split] += seconds
+        found.durations.add(seconds)
+        power = float(np.mean(np.square(one.waveform, dtype=np.float64)))
+        found.levels.add(max(0.0, -10 * np.log10(max(power, 1e-12))))
     found.faces[len(one.faces)] += 1
     for face in one.faces:
         found.face_bytes.add(len(face) / 1000)

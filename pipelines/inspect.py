@@ -43,22 +43,25 @@ def summary(found: Holdings) -> str:
 
 
 def _lines(found: Holdings) -> Iterator[str]:
-    told = found.description
+    told, kind = found.description, clip.kind(found.description)
     yield f"made by {told['made_by']}"
     for split in clip.SPLITS:
         speakers = told["speakers"].get(split, 0)
         yield (
-            f"{split:<11}{found.clips[split]:>9,} clips{speakers:>8,} speakers{found.seconds[split] / 3600:>10.2f} h"
+            f"{split:<11}{found.clips[split]:>9,} clips{speakers:>8,} speakers"
+            + (f"{found.seconds[split] / 3600:>10.2f} h" if kind.has_sound else "")
             + (f", {found.lost[split]:,} clips lost" if found.lost[split] else "")
         )
-    shares = {"shortest": 0, "5 %": 0.05, "half": 0.5, "95 %": 0.95, "longest": 1}
-    seconds = [f"{name} {found.durations.quantile(share):.1f}" for name, share in shares.items()]
-    yield f"seconds    {', '.join(seconds)}"
-    level = f"half of the clips above {-found.levels.quantile(0.5):.0f} dB of full scale"
-    yield f"sound      {told['audio_format']}, {level}"
-    yield "faces      " + ", ".join(f"{count:,} clips with {faces}" for faces, count in sorted(found.faces.items()))
-    sides = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in sorted(found.sides.items()))
-    yield f"pixels     {sides}; half of the files above {found.face_bytes.quantile(0.5):.1f} kB"
+    if kind.has_sound:
+        shares = {"shortest": 0, "5 %": 0.05, "half": 0.5, "95 %": 0.95, "longest": 1}
+        seconds = [f"{name} {found.durations.quantile(share):.1f}" for name, share in shares.items()]
+        yield f"seconds    {', '.join(seconds)}"
+        level = f"half of the clips above {-found.levels.quantile(0.5):.0f} dB of full scale"
+        yield f"sound      {told['audio_format']}, {level}"
+    if kind.has_faces:
+        yield "faces      " + ", ".join(f"{count:,} clips with {faces}" for faces, count in sorted(found.faces.items()))
+        sides = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in sorted(found.sides.items()))
+        yield f"pixels     {sides}; half of the files above {found.face_bytes.quantile(0.5):.1f} kB"
     for reason, count in told["dropped"].items():
         example = told.get("examples", {}).get(reason)
         yield f"dropped    {count:,} {reason}" + (f" (such as {example})" if example else "")

@@ -1,6 +1,6 @@
 """The job: an Apache Beam pipeline from rows of a source to shards, the same on every runner.
 
-    parts of what there is to do -> videos -> reshuffled -> each to its result, kept aside
+    parts of what there is to do -> videos, or batches of stills -> reshuffled -> each to its result, kept aside
                                                               | all done
     parts of what there is to do -> a summary of each -> one plan -> shards -> reshuffled -> each written
 
@@ -21,12 +21,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from s2f_tf import face_detection
 from s2f_tf.data import clip
 from s2f_tf.errors import UserError
 from s2f_tf.progress import Progress
@@ -39,6 +40,7 @@ from .tally import Tally, processes, tallied
 
 _MOST_TRIES = 5
 _LOOKED = 0.5  # seconds between two looks at how far the job is
+_NOUNS = {"pairs": "speaker", "stills": "still", "sounds": "sound"}  # of what is worked on; of other sources, videos
 
 
 class JobError(UserError):
@@ -76,6 +78,11 @@ class Job:
         """Where unfinished work lies."""
         return os.path.join(self.output, results.FOLDER)
 
+    @property
+    def kind(self) -> clip.Kind:
+        """Of the corpus."""
+        return clip.Kind(self.source) if self.source in list(clip.Kind) else clip.Kind.PAIRS
+
 
 def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
     """Makes the corpus, or goes on where it was interrupted. Progress goes to stderr.
@@ -87,18 +94,19 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
         options: Beam's, the runner among them.
 
     Returns:
-        What `corpus.json` holds: besides the fields of `clip.write_description`, `examples` of what was dropped by
-        reason, the `seconds` of sound by split, `split_by` ("hash" or "rank"), a fingerprint of the `input`, and
-        digests of the speakers who are `excluded`.
+        What `corpus.json` holds: besides the fields of `clip.write_description`, the `kind`, `examples` of what was
+        dropped by reason, the `seconds` of sound by split, `split_by` ("hash" or "rank"), a fingerprint of the `input`,
+        and digests of the speakers who are `excluded`.
 
     Raises:
         SourceError, JobError: before any work, where the input cannot be used or the output holds something else;
             `JobError` also where the work failed on the way.
-        CorpusTooSmallError: after it, where too few speakers are left.
+        CorpusTooSmallError: after it, where too few speakers are left; of stills or sounds alone, where the input has
+            too few, before it.
     """
     _claim(job)
     job = dataclasses.replace(job, excluded=job.excluded | exclusion.remembered(job.output))
-    fingerprint, left_out = _write_items(job)
+    fingerprint, left_out, speakers = _write_items(job)
     count = sum(len(results.items(job.aside, job.source, part)) for part in results.buckets(job.aside))
     flags = {"source": job.source} | dataclasses.asdict(job.settings) | {"shard_bytes": job.shard_bytes}
     identity = {
@@ -115,6 +123,11 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
         return description
     if not count:
         raise JobError(f"{job.folder} holds nothing that --source={job.source} knows: see docs/pipelines.md")
+    if job.kind != clip.Kind.PAIRS and speakers < splits.NEEDED:
+        raise shards.CorpusTooSmallError(
+            f"{job.folder} holds {job.source} of {speakers} speakers, and {splits.NEEDED} are needed: each folder in "
+            "it is a speaker, and so is each file that lies in none"
+        )
     shutil.rmtree(os.path.join(job.aside, "progress"), ignore_errors=True)
     _run(job, options, count)
     found = shards.corpus(job.aside)
@@ -126,7 +139,7 @@ def prepare(job: Job, options: PipelineOptions) -> dict[str, Any]:
                 f"Dropped: {reasons.listed(found)}"
             )
     shards.remove_others(job.output, written)
-    settings = {"audio_format": job.settings.audio_format, "face_size": job.settings.face_size}
+    settings = {"kind": job.kind, "audio_format": job.settings.audio_format, "face_size": job.settings.face_size}
     if left_out:
         found["dropped"][Reason.EXCLUDED] = left_out
         found["examples"][Reason.EXCLUDED] = "of a speaker who is excluded"
@@ -140,7 +153,7 @@ def summary(description: Mapping[str, Any]) -> str:
     """What a corpus holds and what was dropped, for a person."""
     lines = [
         f"{split:<11}{description['clips'][split]:>9,} clips{description['speakers'][split]:>8,} speakers"
-        f"{description['seconds'][split] / 3600:>10.2f} h"
+        + (f"{description['seconds'][split] / 3600:>10.2f} h" if clip.kind(description).has_sound else "")
         for split in clip.SPLITS
     ]
     if description["split_by"] == "rank":
@@ -154,9 +167,11 @@ def pipeline(job: Job, options: PipelineOptions) -> beam.Pipeline:
     """The steps, to be run on the runner that the options name."""
     steps = beam.Pipeline(options=options)
     parts = steps | "Parts" >> beam.Create(results.buckets(job.aside))
+    together = pairs.TOGETHER if job.source == "stills" else 1
     done = (
-        parts
-        | "Videos" >> beam.FlatMap(lambda part: results.items(job.aside, job.source, part))
+        steps
+        | "Starts of parts" >> beam.Create(results.starts(job.aside))
+        | "Videos" >> beam.FlatMap(lambda start: results.batches(job.aside, job.source, start, together))
         | "Spread videos" >> beam.Reshuffle()
         | "Extract" >> beam.ParDo(_Extract(job, os.getpid() if runs_here(options) else None))
         | "All done" >> beam.combiners.Count.Globally()
@@ -178,7 +193,7 @@ def runs_here(options: PipelineOptions) -> bool:
 
 
 class _Extract(beam.DoFn):
-    """Makes the result of a video, unless it is there.
+    """Makes the results of what is worked on together, unless they are there.
 
     Args:
         job: what is to be done.
@@ -197,20 +212,43 @@ class _Extract(beam.DoFn):
         if self._driver not in (None, os.getpid()):
             threading.Thread(target=_follow, args=(self._driver,), daemon=True).start()
 
-    def process(self, item: Item) -> Iterator[str]:
-        key = results.key(item, self._job.settings)
-        reused = results.is_done(self._job.aside, item, key)
-        if not reused:
-            from s2f_tf.face_detection import shared_detector
+    def process(self, batch: Sequence[Item]) -> Iterator[str]:
+        aside, settings = self._job.aside, self._job.settings
+        keys = results.keys(batch, settings)
+        reused = [results.is_done(aside, item, key) for item, key in zip(batch, keys, strict=True)]
+        if not all(reused):
+            make = self._stills if self._job.source == "stills" else self._each
+            for item, key, there, found in zip(batch, keys, reused, make(batch), strict=True):
+                if not there:
+                    results.write(aside, item, key, found, settings.audio_format)
+        self._tally.add(len(batch) - sum(reused), sum(reused))
+        yield from (item.name for item in batch)
 
-            if results.tries(self._job.aside, item) > _MOST_TRIES:
-                found = iter([Drop(Reason.CRASHED, item.name)])
-            else:
-                make = pairs.extract if self._job.source == "pairs" else extract
-                found = make(item, self._job.settings, shared_detector() if self._job.settings.align else None)
-            results.write(self._job.aside, item, key, found, self._job.settings.audio_format)
-        self._tally.add(reused)
-        yield item.name
+    def _each(self, batch: Sequence[Item]) -> Iterator[Iterable[clip.Clip | Drop]]:
+        """What is in each, while it is read."""
+        settings = self._job.settings
+        for item in batch:
+            with results.tried(self._job.aside, item) as tries:
+                if tries > _MOST_TRIES:
+                    yield [Drop(Reason.CRASHED, item.name)]
+                elif self._job.source == "sounds":
+                    yield pairs.voices(item.name, item.path, item.speaker, settings.max_seconds)
+                elif self._job.source == "pairs":
+                    yield pairs.extract(item, settings, self._detector())
+                else:
+                    yield extract(item, settings, self._detector())
+
+    def _stills(self, batch: Sequence[Item]) -> Iterator[Iterable[clip.Clip | Drop]]:
+        """What is in each still. Reading alone is a try: so of a batch, the one that ends processes is told."""
+        pictures = []
+        for item in batch:
+            with results.tried(self._job.aside, item) as tries:
+                crashed = tries > _MOST_TRIES
+                pictures.append(Reason.CRASHED if crashed else pairs.read(item.path, self._job.settings))
+        yield from ([one] for one in pairs.stills(batch, pictures, self._job.settings, self._detector()))
+
+    def _detector(self) -> face_detection.Detector | None:
+        return face_detection.shared_detector() if self._job.settings.align else None
 
     def finish_bundle(self) -> None:
         self._tally.write()
@@ -249,13 +287,14 @@ def _claim(job: Job) -> None:
         raise JobError(f"{job.output} cannot be used: {error}") from error
 
 
-def _write_items(job: Job) -> tuple[str, int]:
+def _write_items(job: Job) -> tuple[str, int, int]:
     """Writes down what there is to do, but for what is of excluded speakers, of whom nothing is to be kept.
 
     Returns:
-        A fingerprint of the names and sizes of all there is, and how many speakers are left out.
+        A fingerprint of the names and sizes of all there is, how many speakers are left out, and how many there are to
+        be, of whom no more are counted than are needed.
     """
-    total, left_out = 0, set()
+    total, left_out, speakers = 0, set(), set()
 
     def wanted() -> Iterator[tuple[str, dict[str, Any]]]:
         nonlocal total
@@ -268,13 +307,15 @@ def _write_items(job: Job) -> tuple[str, int]:
             if digest in job.excluded:
                 left_out.add(digest)
             else:
+                if len(speakers) < splits.NEEDED:
+                    speakers.add(speaker)
                 yield speaker, row
 
     try:
         results.write_items(job.aside, wanted())
     except OSError as error:
         raise JobError(f"{job.folder} cannot be read, or {job.output} not be written: {error}") from error
-    return f"{total % 2**256:064x}", len(left_out)
+    return f"{total % 2**256:064x}", len(left_out), len(speakers)
 
 
 def _run(job: Job, options: PipelineOptions, count: int) -> None:
@@ -305,8 +346,7 @@ def _run(job: Job, options: PipelineOptions, count: int) -> None:
 
     before, threading.excepthook = threading.excepthook, on_thread_error
     try:
-        noun = "speaker" if job.source == "pairs" else "video"
-        with _beam_writes_to(beams_words), Progress(count, noun) as progress:
+        with _beam_writes_to(beams_words), Progress(count, _NOUNS.get(job.source, "video")) as progress:
             threading.Thread(target=run, name="job", daemon=True).start()
             while not ended.wait(_LOOKED):
                 look(progress)

@@ -21,10 +21,13 @@ _SOURCE = flags.DEFINE_enum(
     None,
     sources.SOURCES,
     "folder: videos in a folder a speaker; avspeech: videos and the published list; voxceleb: its trees of folders; "
-    "pairs: stills and sound files in a folder a speaker",
+    "pairs: stills and sound files in a folder a speaker; stills, sounds: photographs alone or sound files alone, in a "
+    "folder a speaker or without folders",
     required=True,
 )
-_INPUT = flags.DEFINE_string("input", None, "folder that holds the videos, or a folder for each speaker", required=True)
+_INPUT = flags.DEFINE_string(
+    "input", None, "folder that holds the videos, stills or sounds, or a folder for each speaker", required=True
+)
 _LIST = flags.DEFINE_string("list", None, "CSV of AVSpeech: video id, start, end, x, y")
 _OUTPUT = flags.DEFINE_string("output", None, "folder for the clips", required=True)
 _FACE_SIZE = flags.DEFINE_integer(
@@ -34,7 +37,7 @@ _FACES_PER_CLIP = flags.DEFINE_integer("faces_per_clip", 4, "the most faces that
 _MAX_SECONDS = flags.DEFINE_float(
     "max_seconds",
     20.0,
-    "longer sounds are cut: of videos in a pause, of pairs into equal pieces",
+    "longer sounds are cut: of videos in a pause, sound files into equal pieces",
     lower_bound=2.0,
     upper_bound=MAX_SECONDS,
 )
@@ -45,7 +48,7 @@ _EXCLUDE = flags.DEFINE_multi_string(
     "exclude", [], "a speaker to leave out, or @FILE with one a line; may be given again"
 )
 _ALIGN = flags.DEFINE_boolean(
-    "align", True, "of pairs: find and align the face in each still; --noalign takes aligned ones as they are"
+    "align", True, "find and align the face in each still; --noalign takes aligned ones as they are"
 )
 _TEACHERS = flags.DEFINE_boolean(
     "teachers", False, "at the end, keep beside each clip what pretrained networks say of it, as `pipelines.teach` does"
@@ -102,8 +105,8 @@ def _beam_options(arguments: list[str]) -> Any:
 
 def main(for_beam: list[str]) -> None:
     """Makes the corpus and prints what it holds."""
-    if not _ALIGN.value and _SOURCE.value != "pairs":
-        raise UserError(f"--noalign is for stills: of --source={_SOURCE.value}, faces are always aligned")
+    if not _ALIGN.value and _SOURCE.value not in ("pairs", "stills"):
+        raise UserError("--noalign is for stills: it goes with --source=pairs or --source=stills")
     # Before what takes some seconds to import.
     print(f"looking through {_INPUT.value}", file=sys.stderr, flush=True)
     options = _beam_options(for_beam)

@@ -41,10 +41,12 @@ def write(corpus_folder: str, path: str) -> None:
     _splits(page, found)
     if found.sample:
         page.add("<h2>Clips</h2>")
-        caption = "Drawn at random: the faces of a clip, its sound, its speaker and how long it is."
+        kind = clip.kind(found.description)
+        halves = [name for name, there in (("faces", kind.has_faces), ("sound", kind.has_sound)) if there]
+        caption = f"Drawn at random: of each clip {' and '.join(halves)}, and the speaker."
         page.figure(contact_sheet.draw(found.sample), caption)
-        page.add("<h2>Durations, faces and sound</h2>")
-        page.figure(_distributions(found), _sizes(found))
+        page.add(f"<h2>{' and '.join(halves).capitalize()}</h2>")
+        page.figure(_distributions(found, kind), _sizes(found, kind))
     _dropped(page, found)
     try:
         page.write(path)
@@ -53,12 +55,12 @@ def write(corpus_folder: str, path: str) -> None:
 
 
 def _splits(page: Page, found: Holdings) -> None:
-    rows = []
+    rows, has_sound = [], clip.kind(found.description).has_sound
     for split in clip.SPLITS:
         speakers = found.description["speakers"].get(split, 0)
-        hours = f"{found.seconds[split] / 3600:.2f}"
-        rows.append((split, f"{found.clips[split]:,}", f"{speakers:,}", hours, f"{found.lost[split]:,}"))
-    page.table(("split", "clips", "speakers", "hours", "lost"), rows)
+        hours = [f"{found.seconds[split] / 3600:.2f}"] if has_sound else []
+        rows.append((split, f"{found.clips[split]:,}", f"{speakers:,}", *hours, f"{found.lost[split]:,}"))
+    page.table(("split", "clips", "speakers", *(["hours"] if has_sound else []), "lost"), rows)
     if found.damaged:
         names = html.escape(", ".join(found.damaged_names))
         page.add(f'<p class="note">{found.damaged:,} records are damaged and not counted, such as {names}.</p>')
@@ -83,23 +85,24 @@ def _dropped(page: Page, found: Holdings) -> None:
     page.table(("reason", "count", "an example"), rows)
 
 
-def _distributions(found: Holdings) -> bytes:
-    canvas = Canvas(figsize=(9.2, 5.4), dpi=110, layout="constrained")
-    (durations, faces), (kilobytes, levels) = canvas.subplots(2, 2)
-    for axes, counts, label, colour in (
-        (durations, found.durations, "seconds of a clip", _COLOURS[0]),
-        (kilobytes, found.face_bytes, "kB of a face", _COLOURS[2]),
-        (levels, found.levels, "dB below full scale", _COLOURS[3]),
-    ):
+def _distributions(found: Holdings, kind: clip.Kind) -> bytes:
+    rows = kind.has_faces + kind.has_sound
+    canvas = Canvas(figsize=(9.2, 2.7 * rows), dpi=110, layout="constrained")
+    places = iter(canvas.subplots(rows, 2).ravel())
+    of_sound = (
+        (found.durations, "seconds of a clip", _COLOURS[0], "clips"),
+        (found.levels, "dB below full scale", _COLOURS[3], "clips"),
+    )
+    of_faces = ((found.face_bytes, "kB of a face", _COLOURS[2], "faces"),)
+    for counts, label, colour, counted in of_sound * kind.has_sound + of_faces * kind.has_faces:
+        axes = next(places)
         edges, heights = _bars(counts)
         axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=colour, edgecolor="white", linewidth=0.4)
-        axes.set_xlabel(label)
-    numbers = sorted(found.faces)
-    faces.bar([str(number) for number in numbers], [found.faces[n] for n in numbers], 0.7, color=_COLOURS[1])
-    faces.set(xlabel="faces of a clip", xlim=(-1, len(numbers)))
-    for axes in (durations, faces, levels):
-        axes.set_ylabel("clips")
-    kilobytes.set_ylabel("faces")
+        axes.set(xlabel=label, ylabel=counted)
+    if kind.has_faces:
+        axes, numbers = next(places), sorted(found.faces)
+        axes.bar([str(number) for number in numbers], [found.faces[n] for n in numbers], 0.7, color=_COLOURS[1])
+        axes.set(xlabel="faces of a clip", ylabel="clips", xlim=(-1, len(numbers)))
     for axes in canvas.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.yaxis.get_major_locator().set_params(integer=True)
@@ -115,10 +118,14 @@ def _bars(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
     return np.append(starts, starts[-1] + step) * counts.scale.width, np.add.reduceat(counts.bins[:last], starts)
 
 
-def _sizes(found: Holdings) -> str:
-    sides = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in sorted(found.sides.items()))
-    middle = found.durations.quantile(0.5)
-    return f"Half of the clips are shorter than {middle:.1f} s. Faces in pixels: {sides}."
+def _sizes(found: Holdings, kind: clip.Kind) -> str:
+    told = []
+    if kind.has_sound:
+        told.append(f"Half of the clips are shorter than {found.durations.quantile(0.5):.1f} s.")
+    if kind.has_faces:
+        sides = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in sorted(found.sides.items()))
+        told.append(f"Faces in pixels: {sides}.")
+    return " ".join(told)
 
 
 def _png(canvas: Canvas) -> bytes:

@@ -4,7 +4,7 @@
         items/0a7.jsonl               what there is to do, by the first digits of the speaker's place (see splits.py)
         videos/0a7/<place>-<name>.tfrecord   the clips of one video, as they will stand in a shard
         videos/0a7/<place>-<name>.json       what they are and what was dropped; its presence says that both are whole
-        videos/0a7/<place>-<name>.tries      a byte for each process that began it, and did not end it
+        videos/0a7/<place>-<name>.tries      a byte for each process that began to read it, and did not end it
         shards/<shard>.json           what a shard in <output> was made of
         progress/                     see tally.py
 
@@ -19,7 +19,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -36,6 +36,7 @@ from .sources import Item
 FOLDER = ".unfinished"
 
 _DIGITS = 3  # of the place: 4096 folders
+_FIRST_DIGITS = 2  # of it: 256 parts of the work, so that of some thousand stills some dozens are in one
 _FRAME = 16  # bytes that a TFRecord adds to its data
 _LOOK = 65_536  # bytes in three places of a file, by which it is told from another of its name and size
 _HELD = 20_000  # rows in memory
@@ -89,6 +90,25 @@ def items(aside: str, source: str, bucket: str) -> list[Item]:
     return sorted(found, key=_name)
 
 
+def starts(aside: str) -> list[str]:
+    """What the names of the parts start with, in order."""
+    return sorted({name[:_FIRST_DIGITS] for name in buckets(aside)})
+
+
+def batches(aside: str, source: str, start: str, size: int) -> Iterator[list[Item]]:
+    """What is worked on together, up to `size` at once, of the parts whose names start so."""
+    names = (name for name in buckets(aside) if name.startswith(start))
+    found = (item for name in names for item in items(aside, source, name))
+    while some := list(itertools.islice(found, size)):
+        yield some
+
+
+def keys(batch: Sequence[Item], settings: Settings) -> list[str]:
+    """Says what the result of each is made of: of itself, and of what is worked on together with it."""
+    alone = [key(item, settings) for item in batch]
+    return [hashlib.sha256("".join([one, *alone]).encode()).hexdigest() for one in alone]
+
+
 def key(item: Item, settings: Settings) -> str:
     """Says what a result is made of: two that have the same key have the same bytes."""
     made_of = [VERSION, dataclasses.astuple(settings), item.name, item.speaker, item.spans]
@@ -113,13 +133,17 @@ def is_done(aside: str, item: Item, key: str) -> bool:
         return False
 
 
-def tries(aside: str, item: Item) -> int:
-    """How many processes have begun a video, this one included, and did not end it."""
+@contextlib.contextmanager
+def tried(aside: str, item: Item) -> Iterator[int]:
+    """How many processes have begun what is done here, this one included, and did not come to its end."""
     path = f"{_base(aside, item)}.tries"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "ab") as file:
         file.write(b".")
-        return file.tell()
+        tries = file.tell()
+    yield tries
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
 
 
 def write(aside: str, item: Item, key: str, found: Iterable[clip.Clip | Drop], audio_format: str) -> None:
@@ -139,8 +163,6 @@ def write(aside: str, item: Item, key: str, found: Iterable[clip.Clip | Drop], a
                 clips.append((one.id, len(record) + _FRAME, len(one.waveform) / SAMPLE_RATE))
     with written_aside(f"{base}.json", shared=True) as path, open(path, "w", encoding="utf-8") as file:
         json.dump({"key": key, "clips": clips, "dropped": dropped.counts, "examples": dropped.examples}, file)
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(f"{base}.tries")
 
 
 def _name(item: Item) -> str:

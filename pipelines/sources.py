@@ -13,6 +13,9 @@ videos are of one person, so each is a speaker of its own.
 the video. The speaker is the folder `id10001`.
 
 **pairs**: stills and sound files in a folder a speaker, as `pipelines/pairs.py` says.
+
+**stills**, **sounds**: photographs alone, or sound files alone, in any folders. The speaker is, as of `folder`, the
+first folder below the input; a file directly in it is a speaker of its own.
 """
 
 import collections
@@ -26,12 +29,14 @@ from typing import Any
 from s2f_tf import text_file
 from s2f_tf.errors import UserError
 
-SOURCES = ("folder", "avspeech", "voxceleb", "pairs")
+SOURCES = ("folder", "avspeech", "voxceleb", "pairs", "stills", "sounds")
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv", ".ts", ".mts", ".3gp", ".wmv")
 SOUNDS = (".m4a", ".wav")
-# Of `pairs`; others are looked into.
+# Of `pairs` and `stills`; others are looked into.
 STILLS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp")
-VOICES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")  # of `pairs`
+VOICES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")  # of `pairs` and `sounds`
+
+_WANTED = {"voxceleb": VIDEOS + SOUNDS, "pairs": STILLS + VOICES, "stills": STILLS, "sounds": VOICES}
 
 
 class SourceError(UserError):
@@ -54,11 +59,11 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """A video to be looked at, or, of `pairs`, a speaker.
+    """A video to be looked at, a still or a sound; or, of `pairs`, a speaker.
 
     Attributes:
         name: unique in the corpus.
-        speaker: who speaks in it.
+        speaker: who speaks in it, or is to be seen.
         path: of the file; None where a list names a video that is not there.
         sound: path of a sound file that goes with it, where its sound is not in the video.
         spans: the parts to look at, in order; none means all of it.
@@ -92,13 +97,13 @@ def rows(source: str, folder: str, list_path: str | None) -> Iterator[tuple[str,
     """
     if not os.path.isdir(folder):
         raise SourceError(f"{folder} is not a folder")
-    wanted = {"voxceleb": VIDEOS + SOUNDS, "pairs": STILLS + VOICES}.get(source, VIDEOS)
+    wanted, by_content = _WANTED.get(source, VIDEOS), source in ("pairs", "stills")
     try:
         if source == "avspeech":
             yield from _listed(list_path)
         for path in _walk(folder, "", frozenset()):
             stem, suffix = os.path.splitext(path)
-            if suffix.lower() in wanted or (source == "pairs" and _is_still(os.path.join(folder, path))):
+            if suffix.lower() in wanted or (by_content and _is_still(os.path.join(folder, path))):
                 row = _ROW[source](_text(path), _text(stem).split("/"))
                 if row is not None:
                     yield row[0], row[1] | {"path": os.path.join(folder, path)}
@@ -107,7 +112,7 @@ def rows(source: str, folder: str, list_path: str | None) -> Iterator[tuple[str,
 
 
 def items(source: str, of_speaker: Iterable[Mapping[str, Any]], speaker: str) -> list[Item]:
-    """The videos of a speaker, in order, from all rows of the speaker; of `pairs`, the one item that the speaker is."""
+    """The files of a speaker, in order, from all rows of the speaker; of `pairs`, the one item that the speaker is."""
     if source == "pairs":
         files = sorted((row["name"], row["path"]) for row in of_speaker)
         stills, sounds = (
@@ -124,7 +129,8 @@ def items(source: str, of_speaker: Iterable[Mapping[str, Any]], speaker: str) ->
             start, stop, *point = row["span"]
             spans[name].add(Span(start, stop, tuple(point)))
         else:
-            kind = "sound" if os.path.splitext(row["path"])[1].lower() in SOUNDS else "path"
+            beside = source == "voxceleb" and os.path.splitext(row["path"])[1].lower() in SOUNDS
+            kind = "sound" if beside else "path"
             # Of several files of one name, the first in order.
             found[name][kind] = min(row["path"], found[name].get(kind, row["path"]))
     named = spans if source == "avspeech" else found
@@ -163,7 +169,7 @@ def _pairs_row(path: str, parts: list[str]) -> tuple[str, dict[str, Any]] | None
     return (path.split("/")[0], {"name": path}) if len(parts) > 1 else None
 
 
-_ROW = {"pairs": _pairs_row, "folder": _folder_row, "avspeech": _avspeech_row, "voxceleb": _voxceleb_row}
+_ROW = dict.fromkeys(SOURCES, _folder_row) | {"pairs": _pairs_row, "avspeech": _avspeech_row, "voxceleb": _voxceleb_row}
 
 
 def _listed(path: str | None) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -22,9 +22,10 @@ class Tally:
         self._done = {"videos": 0, "reused": 0}
         self.write()
 
-    def add(self, reused: bool) -> None:
-        """Counts a video; `reused` where an earlier run had done it."""
-        self._done["reused" if reused else "videos"] += 1
+    def add(self, videos: int, reused: int) -> None:
+        """Counts so many videos, and `reused` more that an earlier run had done."""
+        self._done["videos"] += videos
+        self._done["reused"] += reused
         if time.monotonic() - self._written > 0.3:
             self.write()
 

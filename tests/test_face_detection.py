@@ -46,6 +46,20 @@ def test_a_batch_gives_what_each_picture_gives_alone(detector, astronaut):
             np.testing.assert_allclose(a.landmarks, b.landmarks, atol=0.1)
 
 
+def test_pictures_that_have_nothing_to_do_with_each_other_are_each_turned_by_themselves(detector, astronaut):
+    upright = [cv2.resize(astronaut[:360], size, interpolation=cv2.INTER_AREA) for size in ((512, 512), (320, 200)) * 2]
+    nobody = np.zeros((100, 150, 3), np.uint8)
+    shown = [*(np.ascontiguousarray(np.rot90(one, -turns)) for turns, one in enumerate(upright)), nobody]
+    found = detector.find_each_upright(shown)
+    for (picture, faces), one in zip(found, [*upright, nobody], strict=True):
+        np.testing.assert_array_equal(picture, one)
+        assert len(faces) == (one is not nobody)
+        if faces:
+            (alone,) = detector.find([one])[0]
+            np.testing.assert_allclose(faces[0].landmarks, alone.landmarks, atol=0.5)
+    assert detector.find_each_upright([]) == []
+
+
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("size", [(512, 512), (320, 200)])
 def test_faces_that_stand_on_their_side_or_head_are_found_upright(detector, astronaut, turns, size):

@@ -1,10 +1,12 @@
 """A clip, the record that everything reads, and the corpus on disk that holds it.
 
 A clip is one `tf.train.Example` in a TFRecord shard `<split>-00000-of-00008.tfrecord`: one utterance, one or more faces
-of who speaks it, and who that is. A `corpus.json` beside the shards says what made them and what they hold.
+of who speaks it, and who that is. A `corpus.json` beside the shards says what made them and what they hold. In a corpus
+of one kind, stills alone or sounds alone, the other half of every clip is empty.
 """
 
 import dataclasses
+import enum
 import hashlib
 import io
 import json
@@ -31,6 +33,24 @@ class CorpusError(UserError):
     """A corpus or a record that cannot be used; the message names the file and what is wrong."""
 
 
+class Kind(enum.StrEnum):
+    """What the clips of a corpus are made of: the field `kind` of its `corpus.json`."""
+
+    PAIRS = "pairs"  # a sound and faces: every corpus that does not say
+    STILLS = "stills"  # faces without a sound
+    SOUNDS = "sounds"  # a sound without faces
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether each clip has a sound."""
+        return self != Kind.STILLS
+
+    @property
+    def has_faces(self) -> bool:
+        """Whether each clip has faces."""
+        return self != Kind.SOUNDS
+
+
 @dataclasses.dataclass(frozen=True)
 class Taught:
     """What teachers, networks that learnt from other people, say of a clip; `pipelines/teach.py` asks them.
@@ -52,9 +72,10 @@ class Clip:
 
     Attributes:
         id: unique in the corpus.
-        speaker: who speaks; where unknown, the video's id.
-        waveform: float32 [S] in [-1, 1], mono, 16 kHz, the whole utterance. Stored with 16 bits.
-        faces: JPEG files, one or more, square and aligned, all of one size.
+        speaker: who speaks, or is to be seen; where unknown, the id of the video, or the name of the file.
+        waveform: float32 [S] in [-1, 1], mono, 16 kHz, the whole utterance. Stored with 16 bits. Empty in a corpus of
+            stills.
+        faces: JPEG files, one or more, square and aligned, all of one size. None in a corpus of sounds.
         factors: true factors by name, in the synthetic corpus only.
         taught: what teachers say of it, where they were asked.
     """
@@ -70,9 +91,10 @@ class Clip:
 def encode(clip: Clip, audio_format: str) -> bytes:
     """The clip as a serialised `tf.train.Example`; `audio_format` is one of `config.AUDIO_FORMATS`."""
     sound = io.BytesIO()
-    # Rounded here: libsndfile rounds differently for each format.
-    samples = np.clip(np.rint(clip.waveform * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
-    soundfile.write(sound, samples, SAMPLE_RATE, format=audio_format.upper(), subtype="PCM_16")
+    if clip.waveform.size:
+        # Rounded here: libsndfile rounds differently for each format.
+        samples = np.clip(np.rint(clip.waveform * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
+        soundfile.write(sound, samples, SAMPLE_RATE, format=audio_format.upper(), subtype="PCM_16")
     features = {
         "clip/id": [clip.id.encode()],
         "speaker/id": [clip.speaker.encode()],
@@ -117,23 +139,30 @@ def _read_taught(feature: Mapping[str, tf.train.Feature], faces: int) -> Taught 
     )
 
 
-def decode(record: bytes) -> Clip:
-    """The clip in a serialised `tf.train.Example`. Raises `CorpusError` where it holds none."""
+def decode(record: bytes, kind: Kind = Kind.PAIRS) -> Clip:
+    """The clip in a serialised `tf.train.Example`, of a corpus of such a kind.
+
+    Raises `CorpusError` where it holds none, lacks a half that its kind has, or has one that its kind lacks.
+    """
     try:
         feature = tf.train.Example.FromString(record).features.feature
-        waveform, rate = soundfile.read(io.BytesIO(feature["audio/encoded"].bytes_list.value[0]), dtype="float32")
-        if rate != SAMPLE_RATE or waveform.ndim != 1 or not waveform.size:
+        sound, faces = feature["audio/encoded"].bytes_list.value[0], tuple(feature["face/encoded"].bytes_list.value)
+        for there, expected, name in ((sound, kind.has_sound, "sound"), (faces, kind.has_faces, "face")):
+            if bool(there) != expected:
+                raise ValueError(f"it has a {name}, in a corpus of {kind} alone" if there else f"it has no {name}")
+        waveform, rate = np.zeros(0, np.float32), SAMPLE_RATE
+        if sound:
+            waveform, rate = soundfile.read(io.BytesIO(sound), dtype="float32")
+        if rate != SAMPLE_RATE or waveform.ndim != 1 or bool(sound) != bool(waveform.size):
             raise ValueError(f"its sound is {waveform.shape} samples at {rate} Hz: mono at {SAMPLE_RATE} Hz is stored")
-        if not feature["face/encoded"].bytes_list.value:
-            raise ValueError("it has no face")
         names = [name.decode() for name in feature["factor/names"].bytes_list.value]
         return Clip(
             id=feature["clip/id"].bytes_list.value[0].decode(),
             speaker=feature["speaker/id"].bytes_list.value[0].decode(),
             waveform=waveform,
-            faces=tuple(feature["face/encoded"].bytes_list.value),
+            faces=faces,
             factors=dict(zip(names, feature["factor/values"].float_list.value, strict=True)),
-            taught=_read_taught(feature, len(feature["face/encoded"].bytes_list.value)),
+            taught=_read_taught(feature, len(faces)),
         )
     except Exception as error:  # protobuf, soundfile and index errors share no base class below Exception
         raise CorpusError(f"not a clip: {error}") from error
@@ -163,7 +192,8 @@ def write_description(folder: str, description: Mapping[str, Any]) -> None:
     """Writes `corpus.json`, aside and then renamed; its presence says that the corpus is whole.
 
     `description` holds at least `made_by` (a command), `audio_format`, `face_size` (pixels), `clips` and `speakers`
-    (counts by split) and `dropped` (counts by reason). `teachers` holds their names where they were asked.
+    (counts by split) and `dropped` (counts by reason), a `kind` where that is not `Kind.PAIRS`, and the names of
+    `teachers` where they were asked.
     """
     path = os.path.join(folder, "corpus.json")
     with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
@@ -192,7 +222,14 @@ def read_description(folder: str) -> dict[str, Any]:
     for field in ("clips", "speakers"):
         if not all(isinstance(count, int) for count in description[field].values()):
             raise CorpusError(f"{path}: field '{field}' holds counts by split, not {description[field]!r}")
+    if description.get("kind", Kind.PAIRS) not in list(Kind):
+        raise CorpusError(f"{path}: field 'kind' cannot be {description['kind']!r}: {', '.join(Kind)} are allowed")
     return description
+
+
+def kind(description: Mapping[str, Any]) -> Kind:
+    """What the clips of a corpus are made of, by what `read_description` says."""
+    return Kind(description.get("kind", Kind.PAIRS))
 
 
 def shards(folder: str, split: str) -> list[str]:

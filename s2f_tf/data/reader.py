@@ -21,12 +21,14 @@ from absl import logging
 
 from s2f_tf.config import SAMPLE_RATE, DataConfig
 from s2f_tf.data import audio, channel, clip, face
-from s2f_tf.data.clip import CorpusError
+from s2f_tf.data.clip import CorpusError, Kind
 
 _HEADER = struct.Struct("<QI")  # a TFRecord starts with the length of its data and the masked CRC of these 8 bytes
 _FOOTER_BYTES = 4  # and ends with the masked CRC of its data
 _SAMPLE = 16  # records that are tried before an endless run over a split begins
 _SPEAKER_BUCKETS = 2**63 - 1
+_FLAGS = {Kind.PAIRS: "--corpus", Kind.STILLS: "--faces", Kind.SOUNDS: "--voices"}  # by which a corpus is given
+_NEEDED = {Kind.PAIRS: "clips of both", Kind.STILLS: "faces", Kind.SOUNDS: "sounds"}
 
 _FEATURES = {
     "speaker/id": tf.io.FixedLenFeature([], tf.string),
@@ -104,16 +106,27 @@ def shard(path: str) -> Split:
 
 
 class Corpus:
-    """A folder of clips. Raises `CorpusError` where it is none.
+    """A folder of clips. Raises `CorpusError` where it is none, and where it lacks what is needed.
+
+    Args:
+        folder: where it is.
+        needs: what its clips must hold. One of pairs will do for all.
 
     Attributes:
         folder: where it is.
         description: what its `corpus.json` says.
+        kind: what its clips hold.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, needs: Kind = Kind.PAIRS) -> None:
         self.folder = folder
         self.description = clip.read_description(folder)
+        self.kind = clip.kind(self.description)
+        if self.kind not in (needs, Kind.PAIRS):
+            raise CorpusError(
+                f"{folder} holds {self.kind} alone: {_FLAGS[needs]} needs {_NEEDED[needs]}; "
+                f"give it as {_FLAGS[self.kind]}"
+            )
 
     @functools.cache  # noqa: B019 - a corpus lives as long as the run
     def split(self, name: str) -> Split:

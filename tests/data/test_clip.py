@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from s2f_tf.config import AUDIO_FORMATS, SAMPLE_RATE
 from s2f_tf.data import clip
-from s2f_tf.data.clip import Clip, CorpusError
+from s2f_tf.data.clip import Clip, CorpusError, Kind
 
 DESCRIPTION = {
     "made_by": "a test",
@@ -125,6 +125,34 @@ def test_a_record_without_a_face_is_no_clip():
         clip.decode(clip.encode(make_clip(faces=()), "wav"))
 
 
+@pytest.mark.parametrize("audio_format", AUDIO_FORMATS)
+def test_of_one_kind_the_other_half_is_empty(audio_format):
+    still, sound = make_clip(waveform=np.zeros(0, np.float32)), make_clip(faces=())
+    records = {Kind.STILLS: clip.encode(still, audio_format), Kind.SOUNDS: clip.encode(sound, audio_format)}
+    feature = tf.train.Example.FromString(records[Kind.STILLS]).features.feature
+    assert feature["audio/encoded"].bytes_list.value == [b""] and "face/encoded" in feature
+    read = clip.decode(records[Kind.STILLS], Kind.STILLS)
+    assert read.waveform.shape == (0,) and read.waveform.dtype == np.float32 and read.faces == still.faces
+    read = clip.decode(records[Kind.SOUNDS], Kind.SOUNDS)
+    assert read.faces == ()
+    np.testing.assert_allclose(read.waveform, sound.waveform, rtol=0, atol=1 / 2**15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        (Kind.PAIRS, {"waveform": np.zeros(0, np.float32)}, "it has no sound"),
+        (Kind.SOUNDS, {"waveform": np.zeros(0, np.float32), "faces": ()}, "it has no sound"),
+        (Kind.STILLS, {"waveform": np.zeros(0, np.float32), "faces": ()}, "it has no face"),
+        (Kind.STILLS, {}, "it has a sound, in a corpus of stills alone"),
+        (Kind.SOUNDS, {}, "it has a face, in a corpus of sounds alone"),
+    ],
+)
+def test_a_clip_that_is_not_of_the_kind_of_its_corpus_is_refused(kind, changes, said):
+    with pytest.raises(CorpusError, match=said):
+        clip.decode(clip.encode(make_clip(**changes), "wav"), kind)
+
+
 def test_the_split_of_a_speaker_is_stable_and_has_the_shares_asked_for():
     splits = [clip.split_of(f"speaker {i}") for i in range(4000)]
     assert [clip.split_of(name) for name in ("a", "b", "c", "Ada")] == ["train", "train", "train", "train"]
@@ -176,6 +204,17 @@ def test_a_description_that_lacks_a_field_or_has_a_wrong_one_is_refused_by_name(
     clip.write_description(tmp_path, DESCRIPTION | {field: None})
     with pytest.raises(CorpusError, match=f"corpus.json: field '{field}' cannot be None"):
         clip.read_description(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["faces", None, []])
+def test_a_kind_that_there_is_not_is_refused(tmp_path, kind):
+    clip.write_description(tmp_path, DESCRIPTION | {"kind": kind})
+    with pytest.raises(CorpusError, match="corpus.json: field 'kind' cannot be .*: pairs, stills, sounds are allowed"):
+        clip.read_description(tmp_path)
+
+
+def test_a_corpus_that_does_not_say_its_kind_is_of_pairs():
+    assert clip.kind(DESCRIPTION) is Kind.PAIRS and clip.kind(DESCRIPTION | {"kind": "stills"}) is Kind.STILLS
 
 
 @pytest.mark.parametrize("text", ["", "{", "5", "null", "[]", json.dumps(DESCRIPTION | {"clips": {"train": "x"}})])

@@ -113,6 +113,14 @@ def test_both_trees_of_voxceleb_join_pictures_and_sound(tmp_path):
     ]
 
 
+def test_stills_and_sounds_alone_are_one_by_one_and_folders_are_speakers(tmp_path):
+    folder = touch(tmp_path / "in", "anna/deep/a.jpg", "anna/a.WAV", "b.png", "b.wav", "c.m4a", "notes.txt", ".x/d.jpg")
+    for source, names in (("stills", ("anna/deep/a.jpg", "b.png")), ("sounds", ("anna/a.WAV", "b.wav", "c.m4a"))):
+        assert items(source, folder, tmp_path / source) == [
+            Item(name, name.split("/")[0], str(folder / name)) for name in names
+        ]
+
+
 def test_stills_are_told_by_what_is_inside_and_sounds_by_their_name(tmp_path):
     folder = touch(tmp_path / "in", "anna/a.wav", "anna/broken.jpg", "anna/notes.txt", "anna/b.mp4")
     for name in ("c.jfif", "d", "e.PNG"):

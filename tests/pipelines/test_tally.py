@@ -4,9 +4,9 @@ from pipelines import tally
 
 
 def test_workers_of_one_process_are_counted_together(tmp_path):
-    for reused in (True, False):
+    for videos, reused in ((0, 1), (1, 0)):
         worker = tally.Tally(str(tmp_path))
-        worker.add(reused)
+        worker.add(videos, reused)
         worker.write()
     assert tally.tallied(str(tmp_path)) == {"videos": 1, "reused": 1}
     assert tally.processes(str(tmp_path)) == [os.getpid()]
