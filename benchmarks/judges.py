@@ -69,12 +69,12 @@ class Outside:
                 f"--labels is for a corpus that was taught: python -m pipelines.teach --corpus={corpus.folder}"
             )
         if self.taught:
-            self.see = teachers.Faces()
+            self._see = teachers.Faces()
             self._labelled = labelled.read(labels)[:_LABELLED] if labels else []
 
     @functools.cached_property
     def _sex(self) -> linear.Linear:
-        return labelled.sex_probe(self._labelled, self.see)
+        return labelled.sex_probe(self._labelled, self._see)
 
     @functools.cached_property
     def _everyone(self) -> Said:
@@ -89,6 +89,10 @@ class Outside:
     def of(self, part: reader.Corpus, split: str) -> Said:
         """What is said of a split of a fold."""
         return said(folds.clips(clip.shards(part.folder, split)))
+
+    def see_all(self, faces: np.ndarray) -> np.ndarray:
+        """What is said of other faces, float32 [N, H, W, 3] in [-1, 1]: float32 [N, 128]."""
+        return np.stack([self._see(face) for face in levels(faces)])
 
     def females(self, said: Said) -> np.ndarray | None:
         """Of which clips the face is a woman's, bool [N], where there are labels."""
