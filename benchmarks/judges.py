@@ -49,7 +49,8 @@ class Outside:
 
     Args:
         corpus: all of it.
-        labels: path of a list of photographs, see `labelled.read`.
+        labels: path of a list of photographs, see `labelled.read`, by which sexes are told; or None.
+        draws: whether they will be asked about drawn faces.
 
     Attributes:
         taught: whether they were asked.
@@ -57,10 +58,10 @@ class Outside:
 
     Raises:
         UserError: there are labels, and they were not asked.
-        MissingExtraError: they were, and are not here to be asked about drawn faces.
+        MissingExtraError: they were, and are not here to be asked more.
     """
 
-    def __init__(self, corpus: reader.Corpus, labels: str | None) -> None:
+    def __init__(self, corpus: reader.Corpus, labels: str | None, draws: bool) -> None:
         self.taught = "teachers" in corpus.description
         self.kind = "-within-sexes" if labels else ""
         self._corpus = corpus
@@ -68,9 +69,9 @@ class Outside:
             raise UserError(
                 f"--labels is for a corpus that was taught: python -m pipelines.teach --corpus={corpus.folder}"
             )
-        if self.taught:
+        self._labelled = labelled.read(labels)[:_LABELLED] if labels else []
+        if self.taught and (labels or draws):
             self._see = teachers.Faces()
-            self._labelled = labelled.read(labels)[:_LABELLED] if labels else []
 
     @functools.cached_property
     def _sex(self) -> linear.Linear:

@@ -50,7 +50,7 @@ def main() -> None:
     """Prints a table, a row for each number of speakers."""
     base = setting_flags.override(_PRESET.value)
     corpus = reader.Corpus(_CORPUS.value)
-    outside = judges.Outside(corpus, _LABELS.value)
+    outside = judges.Outside(corpus, _LABELS.value, _GENERATION.value)
     columns: list[str] = []
     for speakers in _SPEAKERS.value:
         found: dict[str, list[Figure]] = {}
