@@ -10,15 +10,16 @@ from s2f_tf.errors import UserError
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """A list of 120 photographs of one person, in warm light where the list says f, nearer where it says older."""
+    """A list of 120 photographs of one person, in warm light where the list says f, paler the older it says."""
     folder = tmp_path_factory.mktemp("faces")
     (folder / "stills").mkdir()
     lines, draw = ["still,age,sex"], np.random.default_rng(0)
     for number in range(120):
         female, age = draw.random() < 0.4, int(draw.integers(14, 80))
         picture = videos.portrait(zoom=1.2, shift=draw.normal(), width=200, height=200)
-        lit = np.clip(picture * ([1.1, 0.9, 0.7] if female else [0.8, 0.9, 1.1]), 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / "stills" / f"{number}.jpg"), cv2.GaussianBlur(lit, (0, 0), 0.5 + age / 40)[..., ::-1])
+        lit = np.clip(picture * ([1.1, 0.9, 0.7] if female else [0.8, 0.9, 1.1]), 0, 255)
+        pale = (lit * (1 - age / 160) + 128 * age / 160).astype(np.uint8)
+        cv2.imwrite(str(folder / "stills" / f"{number}.jpg"), pale[..., ::-1])
         lines.append(f"{number},{age},{'f' if female else 'm'}")
     path = folder / "labels.csv"
     path.write_text("\n".join(lines))
