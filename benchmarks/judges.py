@@ -49,7 +49,8 @@ class Outside:
 
     Args:
         corpus: all of it.
-        labels: path of a list of photographs, see `labelled.read`.
+        labels: path of a list of photographs, see `labelled.read`, by which sexes are told; or None.
+        draws: whether they will be asked about drawn faces.
 
     Attributes:
         taught: whether they were asked.
@@ -57,10 +58,10 @@ class Outside:
 
     Raises:
         UserError: there are labels, and they were not asked.
-        MissingExtraError: they were, and are not here to be asked about drawn faces.
+        MissingExtraError: they were, and are not here to be asked more.
     """
 
-    def __init__(self, corpus: reader.Corpus, labels: str | None) -> None:
+    def __init__(self, corpus: reader.Corpus, labels: str | None, draws: bool) -> None:
         self.taught = "teachers" in corpus.description
         self.kind = "-within-sexes" if labels else ""
         self._corpus = corpus
@@ -68,13 +69,13 @@ class Outside:
             raise UserError(
                 f"--labels is for a corpus that was taught: python -m pipelines.teach --corpus={corpus.folder}"
             )
-        if self.taught:
-            self.see = teachers.Faces()
-            self._labelled = labelled.read(labels)[:_LABELLED] if labels else []
+        self._labelled = labelled.read(labels)[:_LABELLED] if labels else []
+        if self.taught and (labels or draws):
+            self._see = teachers.Faces()
 
     @functools.cached_property
     def _sex(self) -> linear.Linear:
-        return labelled.sex_probe(self._labelled, self.see)
+        return labelled.sex_probe(self._labelled, self._see)
 
     @functools.cached_property
     def _everyone(self) -> Said:
@@ -90,6 +91,10 @@ class Outside:
         """What is said of a split of a fold."""
         return said(folds.clips(clip.shards(part.folder, split)))
 
+    def see_all(self, faces: np.ndarray) -> np.ndarray:
+        """What is said of other faces, float32 [N, H, W, 3] in [-1, 1]: float32 [N, 128]."""
+        return np.stack([self._see(face) for face in levels(faces)])
+
     def females(self, said: Said) -> np.ndarray | None:
         """Of which clips the face is a woman's, bool [N], where there are labels."""
         return self._sex(said.faces)[:, 0] > 0 if self._labelled else None
@@ -98,7 +103,7 @@ class Outside:
 def both_ways(
     voices: np.ndarray, faces: np.ndarray, speakers: np.ndarray, females: np.ndarray | None = None
 ) -> dict[str, Figure]:
-    """How well voices and faces are matched by the cosine of their numbers, [N, E] each.
+    """How well voices and faces are matched by the cosine of their numbers, [N, E] each, in as many ways as N allows.
 
     Args:
         voices, faces: of the same N clips.
@@ -108,9 +113,9 @@ def both_ways(
     found, strata = {}, {} if females is None else {"sex": females}
     for name, queries, gallery in (("voice to face", voices, faces), ("face to voice", faces, voices)):
         scored = matching.score(matching.cosine(unit(queries), unit(gallery)), speakers, strata)
-        found |= {f"{name}, {ways}-way": scored[f"accuracy_k{ways}"] for ways in (2, 10)}
-        if strata:
-            found[f"{name}, 2-way within one sex"] = scored["accuracy_k2_same_sex"]
+        for key, ways in (("k2", "2-way"), ("k10", "10-way"), ("k2_same_sex", "2-way within one sex")):
+            if f"accuracy_{key}" in scored:
+                found[f"{name}, {ways}"] = scored[f"accuracy_{key}"]
     return found
 
 

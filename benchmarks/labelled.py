@@ -35,8 +35,8 @@ class Labelled:
 def read(path: str) -> list[Labelled]:
     """The photographs that a list names, in an order that is random and always the same.
 
-    The list is a CSV with a header and the columns `still`, `age` in years and `sex`, m or f. The photographs are in
-    the folder `stills` beside it.
+    The list is a CSV with a header and the columns `still`, `age` in years and `sex`, m or f. The photographs are
+    `stills/<still>.jpg` beside it.
 
     Raises:
         TextFileError: where the list cannot be read.
@@ -48,7 +48,7 @@ def read(path: str) -> list[Labelled]:
         for row in csv.DictReader(file):
             try:
                 age, female = float(row["age"]), {"f": True, "m": False}[row["sex"]]
-                found.append(Labelled(os.path.join(folder, row["still"]), age, female))
+                found.append(Labelled(os.path.join(folder, f"{row['still']}.jpg"), age, female))
             except (KeyError, TypeError, ValueError):
                 raise UserError(f"{path}: still, age and sex (m or f) are expected, not {row}") from None
     if not found:

@@ -29,11 +29,12 @@ class Linear:
 def probe(features: np.ndarray, positive: np.ndarray) -> Linear:
     """Ridge regression from features [N, D] to whether something is true, bool [N]: K is 1.
 
-    Features are brought to one spread, and the strength is that which tells best each example from all others. The
-    number is above 0 where it is rather true, and 0 in the middle between the means of both sides.
+    The strength is that which tells best each example from all others. Features keep their spreads: brought to one,
+    the many in which faces hardly differ would drown the few in which they do. The number is above 0 where it is rather
+    true, and 0 in the middle between the means of both sides.
     """
-    centre, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64) + 1e-9
-    x, y = (features - centre) / spread, positive - positive.mean()
+    x = features - features.mean(axis=0, dtype=np.float64)
+    x, y = x / (np.sqrt(np.mean(np.square(x))) + 1e-12), positive - positive.mean()
     values, vectors = np.linalg.eigh(x @ x.T)
     best, chosen = np.inf, np.zeros(len(x))
     for ridge in _RIDGES:
@@ -43,7 +44,7 @@ def probe(features: np.ndarray, positive: np.ndarray) -> Linear:
         if missed < best:
             best, chosen = missed, dual
     middle = (features[positive].mean(axis=0) + features[~positive].mean(axis=0)) / 2
-    return Linear(middle, (x.T @ chosen / spread)[:, None])
+    return Linear(middle, (x.T @ chosen)[:, None])
 
 
 def canonical(one: np.ndarray, other: np.ndarray, *, numbers: int = 8, ridge: float = 3.0) -> tuple[Linear, Linear]:

@@ -48,7 +48,9 @@ _SPEAKERS = flags.DEFINE_multi_integer(
 )
 _GENERATION = flags.DEFINE_boolean("generation", False, "train the judge and the generator, too, and judge its faces")
 _LABELS = flags.DEFINE_string(
-    "labels", None, "CSV of photographs, `still,age,sex`, by which sexes are told: of a taught corpus, within each, too"
+    "labels",
+    None,
+    "CSV of photographs as of `benchmarks.probe`, by which sexes are told: of a taught corpus, within each, too",
 )
 
 _Z = 6  # faces drawn from each voice
@@ -58,7 +60,7 @@ def main() -> None:
     """Prints a table, a row for each number of speakers."""
     base = setting_flags.override(_PRESET.value)
     corpus = reader.Corpus(_CORPUS.value)
-    outside = judges.Outside(corpus, _LABELS.value)
+    outside = judges.Outside(corpus, _LABELS.value, _GENERATION.value)
     alone = stages.Alone(
         faces=[reader.Corpus(one, Kind.STILLS) for one in _FACES.value],
         voices=[reader.Corpus(one, Kind.SOUNDS) for one in _VOICES.value],
@@ -174,24 +176,31 @@ def _measure_generation(corpus: reader.Corpus, workdir: str, outside: judges.Out
         )
     found = {name: _mean([figures[name] for figures in each]) for name in each[0]}
     found["a face is found, real"] = figure(resampling.mean(judges.faces_found(seen.first).astype(float)))
-    return found | (_judged_by_teachers(corpus, drawn, outside) if outside.taught else {})
+    return found | (_judged_by_teachers(corpus, seen.first, drawn, outside) if outside.taught else {})
 
 
 def _judged_by_teachers(
-    corpus: reader.Corpus, drawn: Sequence[np.ndarray], outside: judges.Outside
+    corpus: reader.Corpus, real: np.ndarray, drawn: Sequence[np.ndarray], outside: judges.Outside
 ) -> dict[str, Figure]:
-    """What teachers say of faces, one from each voice of the test split in each of `drawn`."""
-    others, test = outside.others(corpus), outside.of(corpus, "test")
+    """What teachers say of real faces of the test split, and of some drawn from each of its voices, all of one size."""
+    test, others = outside.of(corpus, "test"), outside.others(corpus)
     females = outside.females(test)
     hear, see = linear.canonical(others.voices, others.faces)
-    told = [np.stack([outside.see(face) for face in judges.levels(faces)]) for faces in drawn]
-    each = [judges.both_ways(hear(test.voices), see(faces), test.speakers, females) for faces in told]
-    of_voices = {name: _mean([figures[name] for figures in each]) for name in each[0] if name.startswith("voice")}
-    found = {f"teachers, drawn, {name}": value for name, value in of_voices.items() if "2-way" in name}
-    found["KID of teachers, drawn"] = judges.distance(
-        test.faces, np.concatenate(told), test.speakers, np.tile(test.speakers, len(told))
-    )
-    found["KID of teachers, real of others"] = judges.distance(test.faces, others.faces, test.speakers, others.speakers)
+    known = list(reader.clips(corpus, "train", real.shape[1], limit=len(real)))
+    told_real, told_known, *told = map(outside.see_all, (real, np.stack([one.faces[0] for one in known]), *drawn))
+
+    def matched(faces: np.ndarray) -> dict[str, Figure]:
+        found = judges.both_ways(hear(test.voices), see(faces), test.speakers, females)
+        return {name: value for name, value in found.items() if name.startswith("voice to face, 2-way")}
+
+    each = list(map(matched, told))
+    found = {f"teachers, {name}, real": value for name, value in matched(told_real).items()}
+    found |= {f"teachers, {name}, drawn": _mean([figures[name] for figures in each]) for name in each[0]}
+    for name, faces, speakers in (
+        ("drawn", np.concatenate(told), np.tile(test.speakers, len(told))),
+        ("real of others", told_known, np.array([one.speaker for one in known])),
+    ):
+        found[f"KID of teachers, {name}"] = judges.distance(told_real, faces, test.speakers, speakers)
     return found
 
 

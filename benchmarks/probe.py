@@ -23,7 +23,9 @@ from s2f_tf.evaluation.statistics import Figure
 from s2f_tf.models import trained
 
 _WORKDIR = flags.DEFINE_multi_string("workdir", None, "run whose F is asked; may be given again", required=True)
-_LABELS = flags.DEFINE_string("labels", None, "CSV of photographs in `stills` beside it: still,age,sex", required=True)
+_LABELS = flags.DEFINE_string(
+    "labels", None, "CSV of photographs, still,age,sex: each is `stills/<still>.jpg` beside it", required=True
+)
 _FITTED = flags.DEFINE_integer("fitted", 700, "photographs on which the linear map is fitted", lower_bound=50)
 _ASKED = flags.DEFINE_integer("asked", 2000, "photographs that it is asked about", lower_bound=50)
 

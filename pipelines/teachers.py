@@ -119,13 +119,13 @@ def teach(folder: str, workers: int) -> tuple[str, ...]:
     """
     require()
     description = clip.read_description(folder)
-    paths = [path for split in clip.SPLITS for path in clip.shards(folder, split)]
+    paths, kind = [path for split in clip.SPLITS for path in clip.shards(folder, split)], clip.kind(description)
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     pool = futures.ProcessPoolExecutor(workers, context, _follow, (os.getpid(),))
     try:
         with Progress(sum(description["clips"].values()), "clip") as progress:
             names, done = pool.submit(_names).result(), 0
-            for ended in futures.as_completed(pool.submit(_teach_shard, path) for path in paths):
+            for ended in futures.as_completed(pool.submit(_teach_shard, path, kind) for path in paths):
                 done += ended.result()
                 progress.update(done)
         clip.write_description(folder, description | {"teachers": list(names)})
@@ -138,16 +138,16 @@ def teach(folder: str, workers: int) -> tuple[str, ...]:
     return names
 
 
-def teach_shard(path: str, see: Teacher, hear: Teacher) -> int:
+def teach_shard(path: str, see: Teacher, hear: Teacher, kind: clip.Kind = clip.Kind.PAIRS) -> int:
     """Asks two teachers about each clip of a shard that they were not asked about. Returns how many clips it holds.
 
     Where there is none, the file is left alone. Raises `CorpusError` where it is damaged.
     """
     names = see.name, hear.name
     damaged = holdings.ends_broken(path)
-    if damaged or not all(_is_taught(one, names) for _, one in holdings.records(path)):
+    if damaged or not all(_is_taught(one, names) for _, one in holdings.records(path, kind)):
         with written_aside(path, shared=True) as part, tf.io.TFRecordWriter(part) as writer:
-            for record, one in holdings.records(path):
+            for record, one in holdings.records(path, kind):
                 if damaged or one is None:
                     raise clip.CorpusError(f"{path} is damaged: make the corpus again")
                 if not _is_taught(one, names):
@@ -182,8 +182,8 @@ def _names() -> tuple[str, ...]:
     return tuple(teacher.name for teacher in _teachers())
 
 
-def _teach_shard(path: str) -> int:
-    return teach_shard(path, *_teachers())
+def _teach_shard(path: str, kind: clip.Kind) -> int:
+    return teach_shard(path, *_teachers(), kind)
 
 
 def _follow(parent: int) -> None:

@@ -162,7 +162,7 @@ def decode(record: bytes, kind: Kind = Kind.PAIRS) -> Clip:
             waveform=waveform,
             faces=faces,
             factors=dict(zip(names, feature["factor/values"].float_list.value, strict=True)),
-            taught=_read_taught(feature, len(feature["face/encoded"].bytes_list.value)),
+            taught=_read_taught(feature, len(faces)),
         )
     except Exception as error:  # protobuf, soundfile and index errors share no base class below Exception
         raise CorpusError(f"not a clip: {error}") from error

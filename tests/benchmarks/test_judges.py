@@ -73,7 +73,7 @@ def taught(tiny_corpus, tmp_path):
 
 def test_what_teachers_said_goes_along_with_a_clip_into_its_fold(taught, tmp_path):
     everyone = {one.id: one.taught.voice[0] for one in folds.clips(folds.shards(taught))}
-    tested = []
+    outside, tested = judges.Outside(taught, None, False), []
     for fold in range(2):
         folder = str(tmp_path / f"fold-{fold}")
         folds.write(taught, fold, 2, 0, folder)
@@ -81,10 +81,13 @@ def test_what_teachers_said_goes_along_with_a_clip_into_its_fold(taught, tmp_pat
         said = judges.said(folds.clips(folds.shards(part)))
         clips = list(folds.clips(folds.shards(part)))
         assert said.voices[:, 0].tolist() == said.faces[:, 0].tolist() == [everyone[one.id] for one in clips]
-        tested += [one.id for one in folds.clips(clip.shards(folder, "test"))]
+        held = list(folds.clips(clip.shards(folder, "test")))
+        others = {one.id for one in clips} - {one.id for one in held}
+        assert sorted(outside.others(part).voices[:, 0]) == sorted(everyone[name] for name in others)
+        tested += [one.id for one in held]
     assert sorted(tested) == sorted(everyone)
 
 
 def test_sexes_are_told_of_a_taught_corpus_alone(tiny_corpus):
     with pytest.raises(UserError, match="pipelines.teach"):
-        judges.Outside(reader.Corpus(tiny_corpus), "labels.csv")
+        judges.Outside(reader.Corpus(tiny_corpus), "labels.csv", False)

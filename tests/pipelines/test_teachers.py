@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import io
 import os
@@ -13,7 +14,7 @@ from skimage import data
 from pipelines import exclusion, holdings, teachers
 from s2f_tf import face_detection
 from s2f_tf.data import clip
-from s2f_tf.data.clip import CorpusError
+from s2f_tf.data.clip import CorpusError, Kind
 
 needs_teachers = pytest.mark.skipif(
     importlib.util.find_spec("dlib") is None, reason="the extra `teachers` is not installed"
@@ -129,6 +130,22 @@ def test_who_is_excluded_takes_along_what_was_said(corpus):
     left = clips(corpus)
     assert [one.id for one in left] == [one.id for one in everyone if one.speaker != who]
     assert all(one.taught for one in left)
+
+
+@pytest.mark.parametrize("kind", [Kind.STILLS, Kind.SOUNDS])
+def test_of_half_a_clip_one_teacher_is_asked(corpus, kind):
+    path = shards(corpus)[0]
+    halves = [
+        dataclasses.replace(one, waveform=np.zeros(0, np.float32))
+        if kind == Kind.STILLS
+        else dataclasses.replace(one, faces=())
+        for _, one in holdings.clips(path)
+    ]
+    clip.write_shard(str(corpus), "train", 0, int(path.split("-")[-1].split(".")[0]), halves, "wav")
+    assert teachers.teach_shard(path, Colours(), Loudness(), kind) == len(halves)
+    for _, one in holdings.clips(path, kind):
+        assert one.taught.faces.shape == (len(one.faces), clip.FACE_NUMBERS)
+        assert one.taught.voice.size == (clip.VOICE_NUMBERS if kind == Kind.SOUNDS else 0)
 
 
 @needs_teachers
