@@ -108,7 +108,7 @@ class Detector:
     ) -> list[tuple[np.ndarray, list[Face]]]:
         """As `find_upright`, in pictures of any sizes that have nothing to do with each other.
 
-        Pictures that are looked at together take less than half of the time, and change each other's landmarks in the
+        Pictures that are looked at together take less time each, and change each other's landmarks in the
         last bits. The same pictures in the same order give the same.
 
         Returns:
