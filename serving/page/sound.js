@@ -26,6 +26,7 @@ export class Recording {
     // A microphone of one channel gives two that are alike.
     const channels = { channelCount: 2, channelCountMode: "explicit" };
     const recorder = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0, ...channels });
+    recording.port = recorder.port;
     recorder.port.onmessage = ({ data }) => {
       recording.blocks.push(data);
       onBlock(mix(data), context.sampleRate);
@@ -43,7 +44,10 @@ export class Recording {
   async stop() {
     for (const track of this.stream.getTracks()) track.stop();
     await this.context.close();
-    return this.sound();
+    this.port.close(); // else the browser keeps it, and all that was recorded
+    const sound = this.sound();
+    this.blocks = [];
+    return sound;
   }
 
   /** An AudioBuffer of what was recorded, from a block on. */
