@@ -307,7 +307,7 @@ def _require_use(config: Config, alone: Alone) -> None:
         if given and not _pretraining_steps(config, half):
             raise ConfigError(
                 f"--{one}s is given, and pretraining.{one}_steps is 0, by which nothing would be learnt from it: "
-                f"set pretraining.{one}_steps, or take --preset=people"
+                "set it, to 600 or so"
             )
 
 
