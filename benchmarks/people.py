@@ -22,7 +22,6 @@ from s2f_tf import config as configuration
 from s2f_tf.aside import written_aside
 from s2f_tf.config import Config
 from s2f_tf.data import reader
-from s2f_tf.data.clip import Kind
 from s2f_tf.evaluation import copies, distribution, generation
 from s2f_tf.evaluation.run import Run, embed, graph
 from s2f_tf.evaluation.statistics import Figure, Resampling, figure
@@ -61,10 +60,7 @@ def main() -> None:
     base = setting_flags.override(_PRESET.value)
     corpus = reader.Corpus(_CORPUS.value)
     outside = judges.Outside(corpus, _LABELS.value, _GENERATION.value)
-    alone = stages.Alone(
-        faces=[reader.Corpus(one, Kind.STILLS) for one in _FACES.value],
-        voices=[reader.Corpus(one, Kind.SOUNDS) for one in _VOICES.value],
-    )
+    alone = stages.Alone.of(_FACES.value, _VOICES.value)
     columns: list[str] = []
     for speakers in _SPEAKERS.value:
         found: dict[str, list[Figure]] = {}

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from s2f_tf import config as configuration
 from s2f_tf.data import reader, synthetic
-from s2f_tf.data.clip import Kind
 from s2f_tf.training import stages
 
 _PRESET = flags.DEFINE_string("preset", "demo", f"settings to start from: {', '.join(sorted(configuration.PRESETS))}")
@@ -43,10 +42,7 @@ def main() -> None:
         folder = os.path.join(_WORKDIR.value, "corpus")
         # Not FLAC, which takes fifteen times as long to decode in the graph: much of a step on two cores.
         synthetic.write_corpus(config.synthetic, config.data.face_size, config.seed, folder, "wav")
-    alone = stages.Alone(
-        faces=[reader.Corpus(one, Kind.STILLS) for one in _FACES.value],
-        voices=[reader.Corpus(one, Kind.SOUNDS) for one in _VOICES.value],
-    )
+    alone = stages.Alone.of(_FACES.value, _VOICES.value)
     stages.train(config, reader.Corpus(folder), _WORKDIR.value, alone)
 
 

@@ -7,7 +7,7 @@ from s2f_tf.config import Config
 from s2f_tf.models import trained
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.speech_encoder import SpeechEncoder
-from s2f_tf.training import losses, replicas
+from s2f_tf.training import contrast
 from s2f_tf.training.averages import MovingAverages
 
 
@@ -80,21 +80,8 @@ class MatchingTrainer(keras.Model):
 
     def gradients(self, batch: dict[str, tf.Tensor]) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """This replica's part of the gradients of the mean loss, and of the scalars: both are to be summed."""
-        replica = tf.distribute.get_replica_context()
-        speakers = batch["speaker"]
         with tf.GradientTape() as tape:
             voices, faces = self.speech_encoder(batch["waveform"]), self.face_encoder(batch["face"])
-            all_voices, all_faces, all_speakers = replicas.gather(voices, faces, speakers)
-            count, total = tf.shape(voices)[0], tf.shape(all_voices)[0]
-            own = replica.replica_id_in_sync_group * count + tf.range(count)
-            scale = self.settings.scale
-            to_face = losses.matching(voices, speakers, all_faces, all_speakers, own, scale)
-            to_voice = losses.matching(faces, speakers, all_voices, all_speakers, own, scale)
-            # The strategy sums replicas' gradients: each divides by the global batch.
-            loss = tf.reduce_sum(0.5 * (to_face + to_voice)) / tf.cast(total, tf.float32)
-        scalars = {"loss": loss}
-        for name, queries, gallery in (("voice_to_face", voices, all_faces), ("face_to_voice", faces, all_voices)):
-            picked = tf.argmax(tf.matmul(queries, gallery, transpose_b=True), axis=1)
-            right = tf.equal(tf.gather(all_speakers, picked), speakers)
-            scalars[name] = tf.reduce_sum(tf.cast(right, tf.float32)) / tf.cast(total, tf.float32)
+            loss, to_face, to_voice = contrast.both_ways(voices, faces, batch["speaker"], self.settings.scale)
+        scalars = {"loss": loss, "voice_to_face": to_face, "face_to_voice": to_voice}
         return tape.gradient(loss, self.trainable_variables), scalars

@@ -14,7 +14,7 @@ import tensorflow as tf
 from s2f_tf.config import Config
 from s2f_tf.data import clip
 from s2f_tf.models import layers, trained
-from s2f_tf.training import losses, replicas
+from s2f_tf.training import contrast, replicas
 from s2f_tf.training.averages import MovingAverages
 
 HALVES = {"waveform": "speech_encoder", "face": "face_encoder"}  # what a half of a clip is seen or heard by
@@ -73,31 +73,21 @@ class PretrainingTrainer(keras.Model):
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on this replica's share of the global batch (`reader.views` says what a batch holds)."""
-        replica = tf.distribute.get_replica_context()
         speakers = batch["speaker"]
         count = tf.shape(speakers)[0]
         with tf.GradientTape() as tape:
             # At once, so that a step costs what one of twice as many clips does.
             seen = self.network(tf.concat(tf.unstack(batch["views"], axis=1), axis=0))
-            first, second = seen[:count], seen[count:]
-            all_first, all_second, all_speakers = replicas.gather(first, second, speakers)
-            own = replica.replica_id_in_sync_group * count + tf.range(count)
-            total = tf.cast(tf.shape(all_first)[0], tf.float32)
-            scale = self.settings.scale
-            to_second = losses.matching(first, speakers, all_second, all_speakers, own, scale)
-            to_first = losses.matching(second, speakers, all_first, all_speakers, own, scale)
-            loss = self.settings.contrast * tf.reduce_sum(0.5 * (to_second + to_first)) / total
+            loss, agreement, _ = contrast.both_ways(seen[:count], seen[count:], speakers, self.settings.scale)
+            loss *= self.settings.contrast
             if self.settings.teacher:
-                cosines = self._cosines(seen, batch["taught"])
-                taught = tf.reduce_sum(cosines) / (2.0 * total)
-                # A cosine of 1 is nothing to lose, on each replica its share.
-                loss += self.settings.teacher * (tf.cast(count, tf.float32) / total - taught)
-        picked = tf.argmax(tf.matmul(first, all_second, transpose_b=True), axis=1)
-        right = tf.equal(tf.gather(all_speakers, picked), speakers)
+                share = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
+                taught = share * tf.reduce_mean(self._cosines(seen, batch["taught"]))
+                loss += self.settings.teacher * (share - taught)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self.averages.update(self.trainable_variables)
-        told = {"loss": loss, "agreement": tf.reduce_sum(tf.cast(right, tf.float32)) / total}
+        told = {"loss": loss, "agreement": agreement}
         return told | {"taught": taught} if self.settings.teacher else told
 
     def _cosines(self, seen: tf.Tensor, taught: tf.Tensor) -> tf.Tensor:

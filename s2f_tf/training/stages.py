@@ -15,7 +15,7 @@ from s2f_tf import pictures
 from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE, Config, ConfigError
 from s2f_tf.data import png, reader
-from s2f_tf.data.clip import CorpusError
+from s2f_tf.data.clip import CorpusError, Kind
 from s2f_tf.models import trained
 from s2f_tf.training import curves, loop, validation
 from s2f_tf.training.generation import GenerationTrainer
@@ -72,6 +72,14 @@ class Alone:
 
     faces: Sequence[reader.Corpus] = ()
     voices: Sequence[reader.Corpus] = ()
+
+    @classmethod
+    def of(cls, faces: Sequence[str], voices: Sequence[str]) -> "Alone":
+        """Of folders. Raises `CorpusError` where one lacks what is to be learnt from it."""
+        return cls(
+            faces=[reader.Corpus(folder, Kind.STILLS) for folder in faces],
+            voices=[reader.Corpus(folder, Kind.SOUNDS) for folder in voices],
+        )
 
 
 def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Alone()) -> None:
