@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from s2f_tf import config as configuration
 from s2f_tf.data import reader, synthetic
-from s2f_tf.training import stages
+from s2f_tf.training import precision, stages
 
 _PRESET = flags.DEFINE_string("preset", "demo", f"settings to start from: {', '.join(sorted(configuration.PRESETS))}")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "folder for weights, checkpoints, logs and pictures")
@@ -34,6 +34,7 @@ def main() -> None:
         # Two operations at a time, a core each: generation's are so small that to share one costs more than it brings.
         tf.config.threading.set_intra_op_parallelism_threads(1)
     config = setting_flags.override(_PRESET.value)
+    precision.use(config.precision)  # before any work
     stages.claim(_WORKDIR.value, config)
     folder = _CORPUS.value
     if folder is None and os.environ.get("TF_CONFIG"):

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -191,6 +192,15 @@ def test_an_unknown_preset_is_refused(tmp_path):
 def test_an_impossible_setting_is_refused(tmp_path):
     output = refused(f"--workdir={tmp_path}", "--face_encoder.widths=8,x")
     assert "face_encoder.widths must be whole numbers with commas, not '8,x'" in output
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the variable is for processors by Intel and AMD")
+def test_arithmetic_that_this_processor_lacks_is_refused(tmp_path):
+    output = refused(
+        f"--workdir={tmp_path / 'run'}", "--precision=mixed_bfloat16", environment={"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    )
+    assert "precision is mixed_bfloat16, which this processor cannot compute: float32 is allowed" in output
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stray_argument_is_refused(tmp_path):

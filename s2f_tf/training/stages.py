@@ -17,7 +17,7 @@ from s2f_tf.config import SAMPLE_RATE, Config, ConfigError
 from s2f_tf.data import png, reader
 from s2f_tf.data.clip import CorpusError, Kind
 from s2f_tf.models import trained
-from s2f_tf.training import curves, loop, validation
+from s2f_tf.training import curves, loop, precision, validation
 from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 from s2f_tf.training.pretraining import HALVES, PretrainingTrainer
@@ -93,6 +93,7 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
 
     Raises what `loop.Loop.run` raises, `ConfigError` and `CorpusError`.
     """
+    precision.use(config.precision)
     claim(workdir, config)
     for stage in (config.matching, config.generation):
         corpus.require("train", stage.batch_size)
@@ -106,7 +107,6 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
                     f"pretraining.teacher is {config.pretraining.teacher}, and no teacher was asked about all of "
                     f"{learnt.folder}: `python -m pipelines.teach --corpus=...` asks, or set it to 0"
                 )
-    keras.config.set_dtype_policy(config.precision)
     if config.start_from:  # is it whole?
         for name in ENCODERS:
             trained.load_network(name, _origin(config))

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from s2f_tf import config, saved_model
 from s2f_tf.models import trained
+from s2f_tf.training import precision
 from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 
@@ -14,16 +15,19 @@ from s2f_tf.training.matching import MatchingTrainer
 @pytest.fixture
 def policy():
     before = keras.config.dtype_policy()
-    yield keras.config.set_dtype_policy
+    yield
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("name, precision", [("people", "float32"), ("paper", "mixed_bfloat16")])
-def test_a_preset_trains_and_is_exported(name, precision, policy, strategies, tmp_path):
+@pytest.mark.parametrize("name, arithmetic", [("people", "float32"), ("paper", "mixed_bfloat16")])
+def test_a_preset_trains_and_is_exported(name, arithmetic, policy, strategies, tmp_path):
     settings = config.override(
-        config.preset(name), {"precision": precision, "matching.warmup_steps": 0, "generation.steps": 10}
+        config.preset(name), {"precision": arithmetic, "matching.warmup_steps": 0, "generation.steps": 10}
     )
-    policy(settings.precision)
+    try:
+        precision.use(arithmetic)
+    except config.ConfigError as error:
+        pytest.skip(str(error))  # a processor without AVX-512
     size = settings.data.face_size
     rng = np.random.default_rng(0)
     batch = {
@@ -44,7 +48,7 @@ def test_a_preset_trains_and_is_exported(name, precision, policy, strategies, tm
     trained.save_weights("speech_encoder", matching.speech_encoder, folder)
     trained.save_weights("face_encoder", matching.face_encoder, folder)
     trained.save_weights("generator", generation.generator, folder)
-    policy("float32")
+    precision.use("float32")
     exported = tf.saved_model.load(saved_model.export(folder, str(tmp_path / "models")))
     image = exported.signatures["generate"](
         waveform=batch["waveform"][:, :16_000], z=tf.zeros([2, settings.generator.z_size])
