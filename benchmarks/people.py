@@ -58,9 +58,9 @@ _Z = 6  # faces drawn from each voice
 def main() -> None:
     """Prints a table, a row for each number of speakers."""
     base = setting_flags.override(_PRESET.value)
+    alone = stages.Alone.of(base, _FACES.value, _VOICES.value)
     corpus = reader.Corpus(_CORPUS.value)
     outside = judges.Outside(corpus, _LABELS.value, _GENERATION.value)
-    alone = stages.Alone.of(_FACES.value, _VOICES.value)
     columns: list[str] = []
     for speakers in _SPEAKERS.value:
         found: dict[str, list[Figure]] = {}
