@@ -97,6 +97,12 @@ class Alone:
             raise ConfigError(f"generation.alone is {config.generation.alone}, and there are no faces: give --faces")
 
 
+def drawn_from(config: Config, corpus: reader.Corpus, alone: Alone) -> reader.Corpus:
+    """All that generation learns from: the pairs, and faces alone where `generation.alone` says so."""
+    share = config.generation.alone
+    return reader.Mixed(corpus, alone.faces, share) if share else corpus
+
+
 def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Alone()) -> None:
     """Trains every stage that is not finished, and leaves weights, logs and pictures in `workdir`.
 
@@ -110,7 +116,7 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
     """
     alone.require_use(config)
     claim(workdir, config)
-    for stage, learnt in ((config.matching, corpus), (config.generation, _drawn_from(config, corpus, alone))):
+    for stage, learnt in ((config.matching, corpus), (config.generation, drawn_from(config, corpus, alone))):
         learnt.require("train", stage.batch_size)
         reader.require_face_size(learnt, config.data.face_size)
     for half in HALVES:
@@ -193,7 +199,7 @@ def train_generation(
     values = loop.Loop(
         strategy=strategy,
         trainer=trainer,
-        corpus=_drawn_from(config, corpus, alone),
+        corpus=drawn_from(config, corpus, alone),
         config=dataclasses.replace(config, data=faces_as_they_are),
         batch_size=config.generation.batch_size,
         steps=config.generation.steps,
@@ -324,12 +330,6 @@ def _pretraining_steps(config: Config, half: str) -> int:
 def _halves(corpus: reader.Corpus, alone: Alone, half: str) -> reader.Corpora:
     """All that pretraining learns a half from."""
     return reader.Corpora([corpus, *(alone.voices if half == "waveform" else alone.faces)])
-
-
-def _drawn_from(config: Config, corpus: reader.Corpus, alone: Alone) -> reader.Corpus:
-    """All that generation learns from."""
-    share = config.generation.alone
-    return reader.Mixed(corpus, alone.faces, share) if share else corpus
 
 
 def _origin(config: Config) -> str:

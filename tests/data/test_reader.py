@@ -566,6 +566,12 @@ def test_the_other_voices_that_are_mixed_into_one_are_voices(mixed):
         assert not changed[~batch["heard"]].any()
 
 
+def test_every_face_of_a_mixed_corpus_can_be_looked_at(mixed):
+    faces = reader.faces(mixed, "train", SIZE).as_numpy_iterator()
+    found = [round((face[0, 0, 0] + 1) * 127.5) for (face,) in faces]
+    assert found == [level for i in range(COUNT + 8) for level in (i, 100 + i)]
+
+
 def test_pairs_that_are_given_as_faces_are_faces_alone(corpus):
     batch = take(reader.Mixed(corpus, [corpus], 0.5), 1, batch_size=8)[0]
     assert batch["heard"].sum() == 4

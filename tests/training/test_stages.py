@@ -40,16 +40,17 @@ def mixed(tiny):
 
 
 @pytest.fixture
-def draw(tiny_corpus, tiny_run, strategies, monkeypatch):
-    """Trains all that comes after matching and the judge, and returns the generator's weights."""
+def draw(tiny_corpus, tiny_run, strategies):
+    """Trains generation alone, without a look at the validation split, and returns the generator's weights."""
 
-    def make(settings, workdir, faces=(), devices=1):
-        monkeypatch.setattr(loop, "choose_strategy", lambda: strategies[devices])
+    def make(settings, workdir, faces, devices=1):
         (workdir / "weights").mkdir(parents=True, exist_ok=True)
-        for name in stages.ENCODERS:
+        for name in ("speech_encoder", "face_encoder"):
             shutil.copy(trained.path_of(name, tiny_run), workdir / "weights")
-        alone = stages.Alone.of(settings, faces, [])
-        stages.train(settings, reader.Corpus(tiny_corpus), str(workdir), alone)
+        stages.claim(str(workdir), settings)
+        alone = stages.Alone.of(settings, [faces], [])
+        corpus = reader.Corpus(tiny_corpus)
+        stages.train_generation(settings, corpus, str(workdir), strategies[devices], None, alone)
         return trained.load_network("generator", str(workdir)).get_weights()
 
     return make
@@ -58,7 +59,7 @@ def draw(tiny_corpus, tiny_run, strategies, monkeypatch):
 def test_a_generator_that_learns_from_faces_alone_too_is_the_same_if_it_is_stopped_and_on_two_devices(
     mixed, faces, draw, tmp_path, monkeypatch
 ):
-    whole = draw(mixed, tmp_path / "whole", [faces])
+    whole = draw(mixed, tmp_path / "whole", faces)
     save = loop.Loop._save
 
     def stop(self, step, positions):
@@ -68,13 +69,11 @@ def test_a_generator_that_learns_from_faces_alone_too_is_the_same_if_it_is_stopp
 
     with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
         patch.setattr(loop.Loop, "_save", stop)
-        draw(mixed, tmp_path / "stopped", [faces])
-    for a, b in zip(whole, draw(mixed, tmp_path / "stopped", [faces]), strict=True):
+        draw(mixed, tmp_path / "stopped", faces)
+    for a, b in zip(whole, draw(mixed, tmp_path / "stopped", faces), strict=True):
         np.testing.assert_array_equal(a, b)
-    for a, b in zip(whole, draw(mixed, tmp_path / "two", [faces], devices=2), strict=True):
+    for a, b in zip(whole, draw(mixed, tmp_path / "two", faces, devices=2), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-3)  # Adam amplifies the last bit
-    without = draw(config.override(mixed, {"generation.alone": 0.0}), tmp_path / "without")
-    assert not np.array_equal(whole[0], without[0])
 
 
 def test_faces_alone_in_generation_need_a_folder_of_faces(mixed, tiny_corpus, tmp_path):
@@ -90,11 +89,13 @@ def test_faces_alone_in_generation_need_a_folder_of_faces(mixed, tiny_corpus, tm
         ({"face_size": 8}, "holds faces of 8 pixels, and data.face_size is 16"),
     ],
 )
-def test_faces_that_generation_cannot_use_are_refused_before_any_work(mixed, faces, draw, tmp_path, changed, message):
-    folder = corpora.copy(faces, tmp_path / "faces", **changed)
+def test_faces_that_generation_cannot_use_are_refused_before_any_work(
+    mixed, faces, tiny_corpus, tmp_path, changed, message
+):
+    alone = stages.Alone.of(mixed, [str(corpora.copy(faces, tmp_path / "faces", **changed))], [])
     with pytest.raises(CorpusError, match=message):
-        draw(mixed, tmp_path / "run", [str(folder)])
-    assert not (tmp_path / "run" / "generation").exists()
+        stages.train(mixed, reader.Corpus(tiny_corpus), str(tmp_path / "run"), alone)
+    assert not (tmp_path / "run" / "matching").exists()
 
 
 def test_of_faces_that_are_given_either_use_is_enough(tiny, mixed, faces):
