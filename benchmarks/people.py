@@ -58,9 +58,9 @@ _Z = 6  # faces drawn from each voice
 def main() -> None:
     """Prints a table, a row for each number of speakers."""
     base = setting_flags.override(_PRESET.value)
+    alone = stages.Alone.of(base, _FACES.value, _VOICES.value)
     corpus = reader.Corpus(_CORPUS.value)
     outside = judges.Outside(corpus, _LABELS.value, _GENERATION.value)
-    alone = stages.Alone.of(_FACES.value, _VOICES.value)
     columns: list[str] = []
     for speakers in _SPEAKERS.value:
         found: dict[str, list[Figure]] = {}
@@ -126,7 +126,9 @@ def _train_and_measure(
     keras.backend.clear_session()
     if _GENERATION.value:
         stages.train(config, corpus, workdir, alone)
-        return _measure_matching(corpus, config, workdir, outside) | _measure_generation(corpus, workdir, outside)
+        drawn_from = stages.drawn_from(config, corpus, alone)
+        generated = _measure_generation(corpus, drawn_from, workdir, outside)
+        return _measure_matching(corpus, config, workdir, outside) | generated
     held_out = validation.load(corpus, config)
     stages.train_matching(config, corpus, workdir, loop.choose_strategy(), held_out, alone)
     return _measure_matching(corpus, config, workdir, outside)
@@ -148,12 +150,14 @@ def _measure_matching(
     return found["test"] | {"training speakers, 2-way": found["train"]["voice to face, 2-way"]}
 
 
-def _measure_generation(corpus: reader.Corpus, workdir: str, outside: judges.Outside) -> dict[str, Figure]:
+def _measure_generation(
+    corpus: reader.Corpus, drawn_from: reader.Corpus, workdir: str, outside: judges.Outside
+) -> dict[str, Figure]:
     """What several judges say of faces, some drawn from each voice; figures are means over them."""
     run = Run(workdir)
     seen = embed(run, corpus, "test", None, keep=10_000)
     resampling = Resampling(seen.speakers)
-    training = reader.faces(corpus, "train", run.config.data.face_size).cache()
+    training = reader.faces(drawn_from, "train", run.config.data.face_size).cache()
     real = _medians(copies.nearest(seen.first, training).distance, resampling.weights[:, resampling.group])
     each: list[dict[str, Figure]] = []
     drawn = [run.draw(run.z(np.arange(len(seen.ids)) + k * len(seen.ids)), seen.voices) for k in range(_Z)]

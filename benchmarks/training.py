@@ -4,7 +4,8 @@ Prints, for the networks of a preset at three sizes of face, the time of a step,
 share of what the processor does at best in a product of large matrices; what it costs to lead a batch of voices through
 rooms, noises and lines, which reading does beside the step; and how many examples a second `tf.data` makes, beside the
 decoders alone. Sizes take turns, so that whatever else the machine does meets all of them. Generation's step is the
-mean over a whole turn of the gradient penalty. `--threads=2 --threads_each=1` is what `s2f_tf.train` has on two cores.
+mean over a whole turn of the gradient penalty; `--generation.alone` puts a second beside it, with faces without voices.
+`--threads=2 --threads_each=1` is what `s2f_tf.train` has on two cores.
 
 Last come steps with one batch again and again, with what is read beside, and with voices that meet no rooms, noises and
 lines. `--layers` prints, instead of all this, every convolution of a step.
@@ -63,7 +64,10 @@ def main() -> None:
         config = configuration.override(base, {"data.face_size": size})
         steps[f"matching, {size} px"] = _step(MatchingTrainer(config), config, config.matching.batch_size, 1)
         every = config.generation.penalty_every
-        steps[f"generation, {size} px"] = _step(GenerationTrainer(config), config, config.generation.batch_size, every)
+        for share in dict.fromkeys((0.0, config.generation.alone)):
+            mixed = configuration.override(config, {"generation.alone": share})
+            name = f"generation, {size} px" + (f", {share:g} of it faces alone" if share else "")
+            steps[name] = _step(GenerationTrainer(mixed), mixed, mixed.generation.batch_size, every)
     if not report:
         steps["what matching's voices meet"] = _channel(base, base.matching.batch_size)
     a = tf.random.normal((_MATRIX, _MATRIX))
@@ -169,6 +173,8 @@ def _print_beside_reading(config: Config, corpus: reader.Corpus) -> None:
         (GenerationTrainer(config), config.generation),
     ):
         size = stage.batch_size
+        if stage is config.generation and stage.alone:
+            corpus = reader.Mixed(corpus, [corpus], stage.alone)
         one = next(iter(reader.batches(corpus, "train", config.data, batch_size=size, seed=config.seed)))
         batches = [itertools.repeat(one)]
         for data in (config.data, without):

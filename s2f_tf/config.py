@@ -219,6 +219,12 @@ class GenerationConfig:
     ema_decay: float = setting(
         0.995, "decay of the moving average of the generator, which is what is exported", low=0.0, high=1.0
     )
+    alone: float = setting(
+        0.0, "share of clips that are faces of `--faces`, whose c is of F instead of S", low=0.0, high=0.9, absent=0.0
+    )
+    alone_noise: float = setting(
+        0.5, "length of the noise added to c where it is of F, and then of length 1", low=0.0, absent=0.5
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,15 +35,15 @@ def main() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     config = setting_flags.override(_PRESET.value)
     precision.use(config.precision)  # before any work
-    stages.claim(_WORKDIR.value, config)
+    alone = stages.Alone.of(config, _FACES.value, _VOICES.value)
     folder = _CORPUS.value
     if folder is None and os.environ.get("TF_CONFIG"):
         raise configuration.ConfigError("TF_CONFIG names several workers: make the corpus before, and give --corpus")
     if folder is None:
+        stages.claim(_WORKDIR.value, config)
         folder = os.path.join(_WORKDIR.value, "corpus")
         # Not FLAC, which takes fifteen times as long to decode in the graph: much of a step on two cores.
         synthetic.write_corpus(config.synthetic, config.data.face_size, config.seed, folder, "wav")
-    alone = stages.Alone.of(_FACES.value, _VOICES.value)
     stages.train(config, reader.Corpus(folder), _WORKDIR.value, alone)
 
 

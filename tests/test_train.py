@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 import platform
@@ -9,6 +8,7 @@ import socket
 import time
 
 import commands
+import corpora
 import h5py
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import extract, job
 from s2f_tf.config import SAMPLE_RATE
-from s2f_tf.data import audio, clip, synthetic
+from s2f_tf.data import audio, synthetic
 
 MODEST = ["--matching.steps=4", "--matching.judge_steps=3", "--generation.steps=4", "--loop.checkpoint_every=2"]
 MODEST += ["--loop.picture_every=4", "--loop.validate_every=1"]
@@ -262,19 +262,13 @@ def test_a_prepared_folder_of_stills_and_sounds_is_trained_on_with_no_change(und
 
 def test_faces_without_voices_are_learnt_from_before_matching(undisturbed, tiny, tiny_corpus, tmp_path):
     finish_stages(tmp_path / "run", undisturbed, "judge", "generation")
-    faces = tmp_path / "faces"
-    faces.mkdir()
-    made = [synthetic.make_clip(tiny.synthetic, 16, 7, speaker, 0) for speaker in range(9)]
-    alone = [dataclasses.replace(one, waveform=np.zeros(0, np.float32)) for one in made]
-    clip.write_shard(str(faces), "train", 0, 1, alone, "wav")
-    description = clip.read_description(tiny_corpus)
-    clip.write_description(
-        str(faces), description | {"kind": "stills", "clips": {"train": 9}, "speakers": {"train": 9}}
-    )
+    (tmp_path / "faces").mkdir()
+    faces = corpora.stills(tiny, tmp_path / "faces", 9)
     flags = [f"--corpus={tiny_corpus}", f"--workdir={tmp_path / 'run'}", *MODEST]
     assert "give it as --faces" in refused(
         f"--corpus={tiny_corpus}", f"--workdir={tmp_path / 'other'}", f"--voices={faces}"
     )
+    assert not (tmp_path / "other").exists()
     flags += [f"--faces={faces}", "--pretraining.face_steps=3", "--pretraining.batch_size=8"]
     status, output = ended(*flags)
     assert status == 0, output

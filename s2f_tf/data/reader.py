@@ -85,6 +85,37 @@ class Split:
         first = tf.raw_ops.TakeDataset(input_dataset=records, count=1, output_types=[tf.string], output_shapes=[[]])
         return tf.raw_ops.DatasetToSingleElement(dataset=first, output_types=[tf.string], output_shapes=[[]])[0]
 
+    def at(self, position: tf.Tensor, seed: int) -> tf.Tensor:
+        """A graph op: the record at a position in training. int64 scalar to int64 scalar."""
+        return _shuffled(position, len(self), seed)
+
+    def heard(self, position: tf.Tensor) -> tf.Tensor | None:
+        """A graph op: whether a position in training has a voice. bool scalar, or None where all have."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class _MixedSplit(Split):
+    """The records of pairs, then those of faces, to which a share of the positions go, spread evenly.
+
+    Each is read in an order of its own. Where a position leads follows from it alone, as everywhere.
+    """
+
+    pairs: int
+    share: float
+
+    def at(self, position: tf.Tensor, seed: int) -> tf.Tensor:
+        faces = self._faces_before(position)
+        pair = _shuffled(position - faces, self.pairs, seed)
+        face = self.pairs + _shuffled(faces, len(self) - self.pairs, seed)
+        return tf.where(self.heard(position), pair, face)
+
+    def heard(self, position: tf.Tensor) -> tf.Tensor:
+        return tf.equal(self._faces_before(position), self._faces_before(position + 1))
+
+    def _faces_before(self, position: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.floor(self.share * tf.cast(position, tf.float64)), tf.int64)
+
 
 @dataclasses.dataclass(frozen=True)
 class DecodedClip:
@@ -167,7 +198,7 @@ class Corpus:
     def locate(self, position: int, split: str, seed: int) -> str:
         """The shard and the record that training read at a position, in words."""
         records = self.split(split)
-        return records.name(int(_record_at(tf.constant(position, tf.int64), len(records), seed)))
+        return records.name(int(records.at(tf.constant(position, tf.int64), seed)))
 
 
 class Corpora(Corpus):
@@ -202,13 +233,30 @@ class Corpora(Corpus):
         found = [one.split(name) for one in self._corpora if one.description["clips"].get(name)]
         if not found:
             raise CorpusError(f"{self.folder}: no clips in split '{name}'")
-        before = np.cumsum([0, *(len(part.paths) for part in found)])
-        return Split(
-            [path for part in found for path in part.paths],
-            np.concatenate([part.shard + first for part, first in zip(found, before[:-1], strict=True)]),
-            np.concatenate([part.offset for part in found]),
-            sum(part.lost for part in found),
-        )
+        return _joined(found)
+
+
+class Mixed(Corpora):
+    """Pairs, and among them faces without voices, as which the clips of other folders count, whatever they hold.
+
+    Raises what `Corpora` raises.
+
+    Args:
+        pairs: clips of both.
+        faces: the other folders.
+        share: of what training reads that are faces without voices, in (0, 1).
+    """
+
+    def __init__(self, pairs: Corpus, faces: Sequence[Corpus], share: float) -> None:
+        super().__init__([pairs, *faces])
+        self._pairs, self._faces, self._share = pairs, Corpora(faces), share
+
+    @functools.cache  # noqa: B019 - a corpus lives as long as the run
+    def split(self, name: str) -> Split:
+        """The records of a split, in pairs and in faces. Raises `CorpusError` where either has none."""
+        pairs, faces = self._pairs.split(name), self._faces.split(name)
+        both = _joined([pairs, faces])
+        return _MixedSplit(both.paths, both.shard, both.offset, both.lost, pairs=len(pairs), share=self._share)
 
 
 def batches(
@@ -238,21 +286,27 @@ def batches(
 
     Returns:
         Dicts of `waveform` float32 [B, window_samples], `face` float32 [B, H, W, 3] in [-1, 1], `speaker` int64 [B] (a
-        hash) and `position` int64 [B], ascending.
+        hash) and `position` int64 [B], ascending. Of a `Mixed` corpus also of `heard`, bool [B]: where it is false,
+        there is a face alone, and the waveform is zeros.
 
     Raises:
         CorpusError: where the corpus cannot be trained on so (see `Corpus.require`), where its faces are too small, and
             where no clip of a sample can be decoded.
     """
     corpus.require(split, batch_size)
-    _require_face_size(corpus, data.face_size)
+    require_face_size(corpus, data.face_size)
+    records = corpus.split(split)
 
     def example(record: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _example(corpus, record, position, seed, data, augment)
+        return _example(corpus, record, position, seed, data, augment, records.heard(position))
 
     def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        draws = batch.pop("draws")
-        return batch | {"waveform": channel.augment(batch["waveform"], draws, data)}
+        draws, waveform = batch.pop("draws"), batch["waveform"]
+        if "heard" not in batch:
+            return batch | {"waveform": channel.augment(waveform, draws, data)}
+        rows = tf.where(batch["heard"])  # silence is no other voice to be mixed into one
+        changed = channel.augment(tf.gather_nd(waveform, rows), tf.gather_nd(draws, rows), data)
+        return batch | {"waveform": tf.tensor_scatter_nd_update(waveform, rows, changed)}
 
     dataset = _endless(corpus, split, example, batch_size, seed, start, worker, workers)
     if augment:
@@ -288,7 +342,7 @@ def views(
     """
     corpus.require(split, batch_size)
     if half == "face":
-        _require_face_size(corpus, data.face_size)
+        require_face_size(corpus, data.face_size)
 
     def example(record: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
         return _two_views(corpus, record, position, seed, data, half, taught)
@@ -319,7 +373,7 @@ def _endless(
 
     @tf.function(autograph=False)  # traced once, for the sample and for the run
     def at(position: tf.Tensor) -> dict[str, tf.Tensor]:
-        return example(records.read(_record_at(position, len(records), seed)), position)
+        return example(records.read(records.at(position, seed)), position)
 
     def examples(positions: tf.data.Dataset) -> tf.data.Dataset:
         parallel = positions.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -383,7 +437,7 @@ def clips(
         CorpusError: where faces are too small, or no clip can be decoded. A damaged one among others is passed over and
             named in the log.
     """
-    _require_face_size(corpus, face_size)
+    require_face_size(corpus, face_size)
     records = corpus.split(split)
     decoded = 0
     damaged = 0
@@ -418,7 +472,7 @@ def faces(corpus: Corpus, split: str, face_size: int, factors: Sequence[str] = (
     Raises:
         CorpusError: where faces are too small, or the corpus knows no such factor.
     """
-    _require_face_size(corpus, face_size)
+    require_face_size(corpus, face_size)
     records = corpus.split(split)
     known = {name.split("/")[0] for name in next(clips(corpus, split, face_size, limit=1)).factors}
     for name in factors:
@@ -461,21 +515,34 @@ def _decode(record: bytes, face_size: int) -> DecodedClip:
 
 
 def _example(
-    corpus: Corpus, record: tf.Tensor, position: tf.Tensor, seed: int, data: DataConfig, augment: bool
+    corpus: Corpus,
+    record: tf.Tensor,
+    position: tf.Tensor,
+    seed: int,
+    data: DataConfig,
+    augment: bool,
+    heard: tf.Tensor | None,
 ) -> dict[str, tf.Tensor]:
     features = tf.io.parse_single_example(record, _FEATURES)
     seeds = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 4))
-    waveform = audio.decode_sound(features["audio/encoded"], corpus.description["audio_format"])
     window_samples = round(data.window_seconds * SAMPLE_RATE)
-    waveform = audio.random_window(waveform, window_samples, seeds[0])
+
+    def window() -> tf.Tensor:
+        waveform = audio.decode_sound(features["audio/encoded"], corpus.description["audio_format"])
+        return audio.random_window(waveform, window_samples, seeds[0])
+
+    found = {}
+    if heard is None:
+        waveform = window()
+    else:
+        waveform, found["heard"] = tf.cond(heard, window, lambda: tf.zeros([window_samples])), heard
     encoded = features["face/encoded"]
     drawn = tf.random.stateless_uniform([], seeds[1], maxval=tf.size(encoded), dtype=tf.int32)
     pixels = face.decode_face(encoded[drawn], data.face_size)
-    channel_draws = {}
     if augment:
         pixels = face.augment_face(pixels, seeds[2], data)
-        channel_draws["draws"] = channel.draws(seeds[3])
-    return channel_draws | {
+        found["draws"] = channel.draws(seeds[3])
+    return found | {
         "waveform": waveform,
         "face": pixels,
         "speaker": tf.strings.to_hash_bucket_fast(features["speaker/id"], _SPEAKER_BUCKETS),
@@ -511,13 +578,25 @@ def _two_views(
     return found | {"views": tf.stack(seen)}
 
 
-def _record_at(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """A graph op: the record at a position in training. int64 scalar to int64 scalar."""
+def _shuffled(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+    """A graph op: which of `count` comes at a position, each once an epoch. int64 scalar to int64 scalar."""
     key = tf.stack([tf.constant(seed, tf.int64), position // count])
     return tf.random.experimental.index_shuffle(position % count, key, tf.constant(count - 1, tf.int64))
 
 
-def _require_face_size(corpus: Corpus, face_size: int) -> None:
+def _joined(splits: Sequence[Split]) -> Split:
+    """The records of several, one after the other."""
+    before = np.cumsum([0, *(len(part.paths) for part in splits)])
+    return Split(
+        [path for part in splits for path in part.paths],
+        np.concatenate([part.shard + first for part, first in zip(splits, before[:-1], strict=True)]),
+        np.concatenate([part.offset for part in splits]),
+        sum(part.lost for part in splits),
+    )
+
+
+def require_face_size(corpus: Corpus, face_size: int) -> None:
+    """Raises `CorpusError` where the faces of a corpus are smaller than that."""
     size = corpus.description["face_size"]
     if size < face_size:
         raise CorpusError(

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from s2f_tf.config import Config
+from s2f_tf.models import layers
 from s2f_tf.models.discriminator import Discriminator
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.generator import Generator
@@ -19,6 +20,10 @@ class GenerationTrainer(keras.Model):
     the voice that it was drawn from. Its loss is relativistic, with R1 as its penalty; what is left is the moving
     average of G (the paper, section 3.2). `terms` are what is added to G's objective beyond the paper.
 
+    Where `generation.alone` is more than 0, some faces have no voice. What F says of the face, with noise around it,
+    stands in for what S would say, as in language-free training of text-to-image models (LAFITE, Zhou et al. 2022,
+    section 3): matching has made one space of both.
+
     `train_step` runs inside `strategy.run` and updates both networks from one forward pass. z, and which voices are
     mismatched, depend on the step and the place in the global batch, not on how many devices share it. It returns
     scalars which, summed over replicas, are means over the global batch.
@@ -31,7 +36,7 @@ class GenerationTrainer(keras.Model):
         self.seed = config.seed
         self.scale = config.matching.scale
         self.speech_encoder = SpeechEncoder(config)
-        self.face_encoder = FaceEncoder(config) if config.generation.consistency else None
+        self.face_encoder = FaceEncoder(config) if config.generation.consistency or config.generation.alone else None
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
         face_shape = (None, config.data.face_size, config.data.face_size, 3)
@@ -154,25 +159,55 @@ class GenerationTrainer(keras.Model):
 
         Another's voice is that of the next clip in the global batch; z comes from one draw for the whole of it. With
         them come all voices, speakers and z of the global batch, and the places in it of this replica's and the others.
+
+        Faces without voices have the next of their kind as the other, and voices the next voice. Or D could tell a
+        wrong one by this alone, that it is of the other kind.
         """
         replica = tf.distribute.get_replica_context()
+        seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
         voice = self.speech_encoder(batch["waveform"], training=False)
+        if self.settings.alone:
+            seen = self.face_encoder(batch["face"], training=False)
+            voice = tf.where(batch["heard"][:, None], voice, seen)
         voices, speakers = replicas.gather(voice, batch["speaker"])
         count, total = tf.shape(voice)[0], tf.shape(voices)[0]
         places = replica.replica_id_in_sync_group * count + tf.range(count)
-        others = (places + 1) % total
-        all_z = tf.random.stateless_normal([total, self.z_size], seed=tf.stack([self.seed, tf.cast(step, tf.int32)]))
+        others = wrong = (places + 1) % total
+        if self.settings.alone:
+            (heard,) = replicas.gather(tf.cast(batch["heard"], tf.int64))
+            voices = tf.where(heard[:, None] > 0, voices, self.around(voices, seed))
+            voice = tf.gather(voices, places)
+            behind = (tf.range(total) - others[:, None]) % total
+            alike = tf.equal(heard, tf.gather(heard, places)[:, None])
+            wrong = tf.argmin(tf.where(alike, behind, total), axis=1, output_type=tf.int32)
+        all_z = tf.random.stateless_normal([total, self.z_size], seed=seed)
         return {
             "voice": voice,
             "voices": voices,
             "speakers": speakers,
             "places": places,
-            "other_voice": tf.gather(voices, others),
-            "differs": tf.cast(tf.not_equal(tf.gather(speakers, others), batch["speaker"]), tf.float32),
+            "other_voice": tf.gather(voices, wrong),
+            "differs": tf.cast(tf.not_equal(tf.gather(speakers, wrong), batch["speaker"]), tf.float32),
             "z": tf.gather(all_z, places),
             "all_z": all_z,
             "others": others,
         }
+
+    def around(self, embeddings: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The same with noise of length `generation.alone_noise` added.
+
+        What F says of a face is not what S says of its voice, but near it. The fixed perturbation of LAFITE (Zhou et
+        al. 2022, section 3).
+
+        Args:
+            embeddings: float32 [N, E], of unit length.
+            seed: int32 [2].
+
+        Returns:
+            float32 [N, E], of unit length.
+        """
+        noise = tf.random.stateless_normal(tf.shape(embeddings), seed=tf.random.fold_in(seed, 1))
+        return layers.unit_length(embeddings + self.settings.alone_noise * layers.unit_length(noise))
 
     def distance(self, faces: tf.Tensor) -> tf.Tensor:
         """How far apart two faces are, as a mean of absolute differences: [N, H, W, 3] of the global batch to a scalar.

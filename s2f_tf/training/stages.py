@@ -63,7 +63,7 @@ def claim(workdir: str, config: Config) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Alone:
-    """What is learnt from before pairs are: faces, and voices, each with or without the other.
+    """What is learnt from beside pairs: faces, and voices, each with or without the other.
 
     Attributes:
         faces: corpora in which there are faces.
@@ -74,12 +74,33 @@ class Alone:
     voices: Sequence[reader.Corpus] = ()
 
     @classmethod
-    def of(cls, faces: Sequence[str], voices: Sequence[str]) -> "Alone":
-        """Of folders. Raises `CorpusError` where one lacks what is to be learnt from it."""
-        return cls(
+    def of(cls, config: Config, faces: Sequence[str], voices: Sequence[str]) -> "Alone":
+        """Of folders. Raises `CorpusError` where one lacks what is to be learnt from it, and as `require_use` does."""
+        alone = cls(
             faces=[reader.Corpus(folder, Kind.STILLS) for folder in faces],
             voices=[reader.Corpus(folder, Kind.SOUNDS) for folder in voices],
         )
+        alone.require_use(config)
+        return alone
+
+    def require_use(self, config: Config) -> None:
+        """Raises `ConfigError` where what is given is not used, or what is used is not given."""
+        unused = "by which nothing would be learnt from it"
+        if self.voices and not config.pretraining.voice_steps:
+            raise ConfigError(f"--voices is given, and pretraining.voice_steps is 0, {unused}: set it, to 600 or so")
+        if self.faces and not (config.pretraining.face_steps or config.generation.alone):
+            raise ConfigError(
+                f"--faces is given, and pretraining.face_steps is 0, as generation.alone is, {unused}: "
+                "set the one to 600 or so, or the other to 0.5 or so"
+            )
+        if config.generation.alone and not self.faces:
+            raise ConfigError(f"generation.alone is {config.generation.alone}, and there are no faces: give --faces")
+
+
+def drawn_from(config: Config, corpus: reader.Corpus, alone: Alone) -> reader.Corpus:
+    """All that generation learns from: the pairs, and faces alone where `generation.alone` says so."""
+    share = config.generation.alone
+    return reader.Mixed(corpus, alone.faces, share) if share else corpus
 
 
 def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Alone()) -> None:
@@ -89,15 +110,16 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
         config: the run's settings.
         corpus: of pairs.
         workdir: where all of it goes.
-        alone: what else there is, for pretraining; it learns from the pairs' halves, too.
+        alone: what else there is, for pretraining, which learns from the pairs' halves, too, and for generation.
 
     Raises what `loop.Loop.run` raises, `ConfigError` and `CorpusError`.
     """
     precision.use(config.precision)
+    alone.require_use(config)
     claim(workdir, config)
-    for stage in (config.matching, config.generation):
-        corpus.require("train", stage.batch_size)
-    _require_use(config, alone)
+    for stage, learnt in ((config.matching, corpus), (config.generation, drawn_from(config, corpus, alone))):
+        learnt.require("train", stage.batch_size)
+        reader.require_face_size(learnt, config.data.face_size)
     for half in HALVES:
         if _pretraining_steps(config, half):
             learnt = _halves(corpus, alone, half)
@@ -114,7 +136,7 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
     clips = validation.load(corpus, config)
     train_matching(config, corpus, workdir, strategy, clips, alone)
     train_judge(config, corpus, workdir, strategy, clips, alone)
-    train_generation(config, corpus, workdir, strategy, clips)
+    train_generation(config, corpus, workdir, strategy, clips, alone)
     if loop.place(strategy)[0] == 0:
         picture_held_out(config, corpus, workdir)
 
@@ -152,6 +174,7 @@ def train_generation(
     workdir: str,
     strategy: tf.distribute.Strategy,
     clips: validation.HeldOutClips | None,
+    alone: Alone = Alone(),
 ) -> None:
     """The second stage: leaves the generator, and pictures of it as it learns."""
     if os.path.exists(trained.path_of("generator", workdir)):
@@ -176,7 +199,7 @@ def train_generation(
     values = loop.Loop(
         strategy=strategy,
         trainer=trainer,
-        corpus=corpus,
+        corpus=drawn_from(config, corpus, alone),
         config=dataclasses.replace(config, data=faces_as_they_are),
         batch_size=config.generation.batch_size,
         steps=config.generation.steps,
@@ -307,16 +330,6 @@ def _pretraining_steps(config: Config, half: str) -> int:
 def _halves(corpus: reader.Corpus, alone: Alone, half: str) -> reader.Corpora:
     """All that pretraining learns a half from."""
     return reader.Corpora([corpus, *(alone.voices if half == "waveform" else alone.faces)])
-
-
-def _require_use(config: Config, alone: Alone) -> None:
-    """Raises `ConfigError` where what is given is not used."""
-    for one, half, given in (("voice", "waveform", alone.voices), ("face", "face", alone.faces)):
-        if given and not _pretraining_steps(config, half):
-            raise ConfigError(
-                f"--{one}s is given, and pretraining.{one}_steps is 0, by which nothing would be learnt from it: "
-                "set it, to 600 or so"
-            )
 
 
 def _origin(config: Config) -> str:

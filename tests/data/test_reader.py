@@ -513,3 +513,86 @@ def test_damage_is_named_in_the_folder_where_it_is(more, warnings):
     corpus = more["face"]
     records = corpus.split("train")
     assert len(records) == COUNT + 8 and records.name(COUNT + 2) == "train-00000-of-00001.tfrecord record 2"
+
+
+def make_mixed(corpus, folder, share=0.4):
+    """The pairs, and eight faces alone among them."""
+    return reader.Mixed(corpus, [write_half(folder, Kind.STILLS, COUNT, 8)], share)
+
+
+@pytest.fixture
+def mixed(corpus, tmp_path):
+    return make_mixed(corpus, tmp_path)
+
+
+def test_of_a_mixed_corpus_a_share_is_faces_alone_and_each_kind_has_its_epochs(mixed):
+    count = 4 * COUNT // 3 * 10  # ten epochs of pairs and more of faces
+    batches = take(mixed, count // 4, augment=False)
+    heard = np.concatenate([batch["heard"] for batch in batches])
+    numbers = np.array(levels(batches))
+    assert heard.dtype == bool and heard.mean() == pytest.approx(0.6, abs=0.01)
+    assert all(batch["heard"].sum() in (2, 3) for batch in batches)
+    for kind, members in ((heard, range(COUNT)), (~heard, range(COUNT, COUNT + 8))):
+        for start in range(0, kind.sum() - len(members), len(members)):
+            assert sorted(numbers[kind][start : start + len(members)]) == list(members)
+    silent = np.array([not window.any() for batch in batches for window in batch["waveform"]])
+    np.testing.assert_array_equal(silent, ~heard)
+
+
+def test_batches_of_a_mixed_corpus_depend_on_nothing_but_the_seed_and_their_place(corpus, tmp_path):
+    data = dataclasses.replace(DATA, babble=0.0)
+    mixed = make_mixed(corpus, tmp_path, share=0.5)  # so that of two workers one has nothing to hear
+    whole = take(mixed, 6, data=data)
+    assert_same(take(mixed, 6, data=data), whole)
+    for batch in (1, 2, 5):
+        assert_same(take(mixed, 1, data=data, start=4 * batch), whole[batch : batch + 1])
+    one, other = (take(mixed, 6, data=data, batch_size=2, worker=i, workers=2) for i in range(2))
+    assert {int(batch["heard"].sum()) for batch in one} | {int(batch["heard"].sum()) for batch in other} == {0, 2}
+    for batch, first, second in zip(whole, one, other, strict=True):
+        for name, values in batch.items():
+            for share, place in ((first, 0), (second, 1)):
+                np.testing.assert_allclose(share[name], values[place::2], atol=1e-6)
+
+
+def test_the_other_voices_that_are_mixed_into_one_are_voices(mixed):
+    quiet = dict(gain_db=0.0, channel=0.0, polarity=False, noise_db=0.0)
+    clean, babbling = (
+        take(mixed, 5, batch_size=COUNT, data=dataclasses.replace(DATA, babble=share, **quiet), augment=share > 0)
+        for share in (0.0, 1.0)
+    )
+    for without, batch in zip(clean, babbling, strict=True):
+        changed = np.abs(batch["waveform"] - without["waveform"]).max(axis=1)
+        assert (changed[batch["heard"]] > 1e-4).all()
+        assert not changed[~batch["heard"]].any()
+
+
+def test_every_face_of_a_mixed_corpus_can_be_looked_at(mixed):
+    faces = reader.faces(mixed, "train", SIZE).as_numpy_iterator()
+    found = [round((face[0, 0, 0] + 1) * 127.5) for (face,) in faces]
+    assert found == [level for i in range(COUNT + 8) for level in (i, 100 + i)]
+
+
+def test_pairs_that_are_given_as_faces_are_faces_alone(corpus):
+    batch = take(reader.Mixed(corpus, [corpus], 0.5), 1, batch_size=8)[0]
+    assert batch["heard"].sum() == 4
+    np.testing.assert_array_equal(batch["waveform"].any(axis=1), batch["heard"])
+
+
+def test_a_damaged_face_among_pairs_is_passed_over_and_named(corpus, tmp_path, warnings):
+    mixed = make_mixed(corpus, tmp_path)
+    split = mixed.split("train")
+    spoil(split.paths[-1], int(split.offset[COUNT + 5]) + 40)
+    damage = reader.DamageCount(mixed, "train", 3)
+    batches = take(mixed, 12, augment=False)
+    for batch in batches:
+        damage.add(batch["position"])
+    assert warnings == ["train-00000-of-00001.tfrecord record 5 is damaged: skipped (1 so far)"]
+    assert COUNT + 5 not in levels(batches)
+    start = int(batches[7]["position"].max()) + 1
+    assert_same(take(mixed, 4, augment=False, start=start), batches[8:])
+
+
+def test_faces_alone_that_are_not_there_are_refused(corpus, tmp_path):
+    faces = write_half(tmp_path, Kind.STILLS, COUNT, 8, split="test")
+    with pytest.raises(CorpusError, match=f"{tmp_path}: no clips in split 'train'"):
+        take(reader.Mixed(corpus, [faces], 0.5), 1)

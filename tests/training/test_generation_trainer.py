@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,3 +55,69 @@ def test_the_distance_of_two_faces_is_read_off_the_batch():
     trainer = GenerationTrainer(config.preset("tiny"))
     faces = np.random.default_rng(0).normal(size=(2000, 4, 4, 3)).astype(np.float32)
     assert float(trainer.distance(faces)) == pytest.approx(np.abs(faces[:1000] - faces[1000:]).mean(), rel=0.02)
+
+
+def make_batch(settings, heard):
+    rng = np.random.default_rng(0)
+    count, size = len(heard), settings.data.face_size
+    return {
+        "waveform": tf.constant(rng.normal(size=(count, settings.window_samples)), tf.float32),
+        "face": tf.constant(rng.uniform(-1, 1, size=(count, size, size, 3)), tf.float32),
+        "speaker": tf.range(count, dtype=tf.int64),
+        "heard": tf.constant(heard),
+    }
+
+
+def make_trainer(**settings):
+    keras.utils.set_random_seed(1)
+    return GenerationTrainer(
+        config.override(config.preset("tiny"), {f"generation.{k}": v for k, v in settings.items()})
+    )
+
+
+def test_where_every_face_has_a_voice_the_step_is_that_without_faces_alone():
+    found = []
+    for share in (0.0, 0.5):
+        trainer = make_trainer(alone=share)
+        batch = make_batch(config.preset("tiny"), [True] * 4)
+        found.append(tf.nest.flatten(tf.function(lambda t=trainer, b=batch: t.gradients(b), autograph=False)()))
+    for without, mixed in zip(*found, strict=True):
+        np.testing.assert_array_equal(without, mixed)
+
+
+HEARD = [True, False, False, True, True, False]
+
+
+def test_what_f_says_of_a_face_stands_in_for_a_voice_that_is_not_there():
+    trainer = make_trainer(alone=0.5, alone_noise=0.0)
+    batch = make_batch(config.preset("tiny"), HEARD)
+    pairs = trainer.pair(batch, tf.constant(3))
+    expected = np.where(
+        np.array(HEARD)[:, None], trainer.speech_encoder(batch["waveform"]), trainer.face_encoder(batch["face"])
+    )
+    np.testing.assert_allclose(pairs["voice"], expected, atol=1e-6)
+    np.testing.assert_array_equal(pairs["voices"], pairs["voice"])
+    # The next of the same kind.
+    np.testing.assert_array_equal(pairs["other_voice"], pairs["voice"].numpy()[[3, 2, 5, 4, 0, 1]])
+    assert pairs["differs"].numpy().tolist() == [1.0] * 6
+
+
+def test_a_face_that_is_the_only_one_of_its_kind_is_compared_with_no_other():
+    trainer = make_trainer(alone=0.5)
+    pairs = trainer.pair(make_batch(config.preset("tiny"), [True, False, True, True]), tf.constant(0))
+    assert pairs["differs"].numpy().tolist() == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_noise_is_around_what_f_says_alone_and_another_in_each_step():
+    heard = np.array(HEARD)
+    batch = make_batch(config.preset("tiny"), HEARD)
+    trainer, clean = make_trainer(alone=0.5, alone_noise=0.5), make_trainer(alone=0.5, alone_noise=0.0)
+    said = clean.pair(batch, tf.constant(0))["voice"].numpy()
+    first, second = (trainer.pair(batch, tf.constant(step))["voice"].numpy() for step in (0, 1))
+    np.testing.assert_array_equal(first[heard], said[heard])
+    cosines = (first * said).sum(axis=1)[~heard]
+    assert (np.abs(cosines) < 0.999).all()
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1.0, atol=1e-5)
+    assert np.abs(first - second).max(axis=1)[~heard].min() > 0.01
+    # c + 0.5 e, where e is of length 1: so 0.5 is the farthest from c that it can be, before both are on the sphere.
+    assert (cosines > (1 - 0.5**2) ** 0.5 - 1e-5).all()

@@ -1,5 +1,14 @@
+import shutil
+
+import corpora
+import numpy as np
 import pytest
 
+from s2f_tf import config
+from s2f_tf.config import ConfigError
+from s2f_tf.data import reader
+from s2f_tf.data.clip import CorpusError
+from s2f_tf.models import trained
 from s2f_tf.training import loop, stages
 
 
@@ -16,3 +25,82 @@ def test_tables_fit_a_terminal_of_80_columns(heads):
 def test_only_what_is_measured_gets_a_column():
     row = loop.Table({"loss": "loss", "k10": "of 10"}).row(1, {"loss": 0.5, "more": 1.0})
     assert [line.split() for line in row.splitlines()] == [["step", "loss"], ["1", "0.500"]]
+
+
+@pytest.fixture(scope="module")
+def faces(tiny, tmp_path_factory):
+    return corpora.stills(tiny, tmp_path_factory.mktemp("faces"), 9)
+
+
+@pytest.fixture(scope="module")
+def mixed(tiny):
+    # Clean voices, of which two devices hear the same to the last bit; and without terms, graphs are made faster.
+    less = {"data.channel": 0.0, "data.noise_db": -120.0, "data.babble": 0.0}
+    less |= {"generation.consistency": 0.0, "generation.diversity": 0.0}
+    return config.override(tiny, less | {"generation.alone": 0.5, "generation.steps": 4})
+
+
+@pytest.fixture
+def draw(tiny_corpus, tiny_run, strategies):
+    """Trains generation alone, without a look at the validation split, and returns the generator's weights."""
+
+    def make(settings, workdir, faces, devices=1):
+        (workdir / "weights").mkdir(parents=True, exist_ok=True)
+        for name in ("speech_encoder", "face_encoder"):
+            shutil.copy(trained.path_of(name, tiny_run), workdir / "weights")
+        stages.claim(str(workdir), settings)
+        alone = stages.Alone.of(settings, [faces], [])
+        corpus = reader.Corpus(tiny_corpus)
+        stages.train_generation(settings, corpus, str(workdir), strategies[devices], None, alone)
+        return trained.load_network("generator", str(workdir)).get_weights()
+
+    return make
+
+
+def test_a_generator_that_learns_from_faces_alone_too_is_the_same_if_it_is_stopped_and_on_two_devices(
+    mixed, faces, draw, tmp_path, monkeypatch
+):
+    whole = draw(mixed, tmp_path / "whole", faces)
+    save = loop.Loop._save
+
+    def stop(self, step, positions):
+        save(self, step, positions)
+        if step == 2:
+            raise loop.Interrupted("as by a signal")
+
+    with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
+        patch.setattr(loop.Loop, "_save", stop)
+        draw(mixed, tmp_path / "stopped", faces)
+    for a, b in zip(whole, draw(mixed, tmp_path / "stopped", faces), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(whole, draw(mixed, tmp_path / "two", faces, devices=2), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-3)  # Adam amplifies the last bit
+
+
+def test_faces_alone_in_generation_need_a_folder_of_faces(mixed, tiny_corpus, tmp_path):
+    with pytest.raises(ConfigError, match="generation.alone is 0.5, and there are no faces: give --faces"):
+        stages.train(mixed, reader.Corpus(tiny_corpus), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"clips": {"train": 0}}, "no clips in split 'train'"),
+        ({"face_size": 8}, "holds faces of 8 pixels, and data.face_size is 16"),
+    ],
+)
+def test_faces_that_generation_cannot_use_are_refused_before_any_work(
+    mixed, faces, tiny_corpus, tmp_path, changed, message
+):
+    alone = stages.Alone.of(mixed, [str(corpora.copy(faces, tmp_path / "faces", **changed))], [])
+    with pytest.raises(CorpusError, match=message):
+        stages.train(mixed, reader.Corpus(tiny_corpus), str(tmp_path / "run"), alone)
+    assert not (tmp_path / "run" / "matching").exists()
+
+
+def test_of_faces_that_are_given_either_use_is_enough(tiny, mixed, faces):
+    stages.Alone.of(mixed, [faces], [])
+    stages.Alone.of(config.override(tiny, {"pretraining.face_steps": 3}), [faces], [])
+    with pytest.raises(ConfigError, match="--faces is given, and pretraining.face_steps is 0, as generation.alone is"):
+        stages.Alone.of(tiny, [faces], [])
