@@ -127,8 +127,15 @@ class SpeechEncoderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FaceEncoderConfig:
-    """F: face to embedding; its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
+    """F: face to embedding; what is learnt of its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
 
+    network: str = setting(
+        "convolutions",
+        "what F is: convolutions are learnt as a whole, by the settings below, which are the discriminator's, too; dlib "
+        "is a teacher's, of which the last layer alone is learnt: it takes --networks",
+        choices=("convolutions", "dlib"),
+        absent="convolutions",
+    )
     stem_width: int = setting(16, "channels of the first convolution, which sees every pixel", low=4)
     widths: tuple[int, ...] = setting(
         (32, 48, 64, 80), "channels of each stage of residual blocks; each halves the face", low=4
