@@ -73,9 +73,11 @@ class Resemblyzer(TeacherNetwork):
         frames = ops.reshape(ops.take(ops.reshape(mel, (-1, BANDS)), rows, axis=0), (length, -1, BANDS))
         left = ops.clip(count[:, None] - ops.cast(starts, mel.dtype), 0.0, _FRAMES)  # [B, windows]
         said = self._say(frames, ops.reshape(left, (-1, 1)), length)
-        weight = (left + 1e-6)[:, :, None]  # of silence, too, it says something
+        # What the window before has heard whole does not count again; and of silence, too, something is said.
+        is_new = ops.logical_or(starts == 0, left > _FRAMES - _STEP)
+        weight = (ops.where(is_new, left, 0.0) + 1e-6)[:, :, None]
         said = ops.reshape(said, (batch, -1, SIZE))
-        return layers.unit_length(ops.sum(weight * said, axis=1))
+        return layers.unit_length(ops.sum(weight * said, axis=1) / ops.sum(weight, axis=1))
 
     def _say(self, frames: keras.KerasTensor, count: keras.KerasTensor, length: keras.KerasTensor) -> keras.KerasTensor:
         """What it says of windows of frames, [length, N, 40], of which the first `count`, [N, 1], count: [N, 256]."""
