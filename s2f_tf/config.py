@@ -115,6 +115,13 @@ class DataConfig:
 class SpeechEncoderConfig:
     """S: raw waveform to embedding (`s2f_tf/models/speech_encoder.py`)."""
 
+    network: str = setting(
+        "filterbank",
+        "what S is: filterbank is learnt as a whole, by the settings below; resemblyzer is a teacher's, of which the "
+        "last layer alone is learnt: it takes --networks",
+        choices=("filterbank", "resemblyzer"),
+        absent="filterbank",
+    )
     bands: int = setting(48, "bands of the filterbank that reads the waveform", low=4)
     taps: int = setting(400, "samples that each of its filters sees", low=16, high=int(MIN_SECONDS * SAMPLE_RATE))
     hop: int = setting(80, "samples between two places where the filters are applied", low=1)
@@ -280,6 +287,12 @@ class Config:
                 f"face_encoder.widths has {halvings} stages, each of which halves the face: data.face_size must be at "
                 f"least {2 ** (halvings + 1)}, not {face_size}"
             )
+        for name, steps in (("speech_encoder", "voice_steps"), ("face_encoder", "face_steps")):
+            if name in self.teachers and getattr(self.pretraining, steps):
+                raise ConfigError(
+                    f"pretraining.{steps} must be 0, not {getattr(self.pretraining, steps)}: with {name}.network="
+                    f"{self.teachers[name]} nothing is learnt but the last layer, which pretraining does not keep"
+                )
         c = self.speech_encoder
         frame, shortest = c.taps + (c.hops_per_frame - 1) * c.hop, int(MIN_SECONDS * SAMPLE_RATE)
         if frame > shortest:
@@ -287,6 +300,12 @@ class Config:
                 f"speech_encoder.taps, hop and hops_per_frame make the first frame {frame} samples long: at most "
                 f"{shortest} is allowed, the shortest voice of {MIN_SECONDS} s"
             )
+
+    @property
+    def teachers(self) -> dict[str, str]:
+        """Of S and F, by their names in here, those that are made of a teacher's network, and of which."""
+        made_of = {"speech_encoder": (self.speech_encoder.network, "filterbank")}
+        return {name: network for name, (network, learnt) in made_of.items() if network != learnt}
 
     @property
     def window_samples(self) -> int:

@@ -26,6 +26,9 @@ _FACES = flags.DEFINE_multi_string(
 _VOICES = flags.DEFINE_multi_string(
     "voices", [], "folder of clips to learn voices from, faces or none; may be given again"
 )
+_NETWORKS = flags.DEFINE_string(
+    "networks", None, "folder of teachers' networks, as pipelines.networks makes it, where a setting asks for one"
+)
 
 
 def main() -> None:
@@ -34,6 +37,7 @@ def main() -> None:
         # Two operations at a time, a core each: generation's are so small that to share one costs more than it brings.
         tf.config.threading.set_intra_op_parallelism_threads(1)
     config = setting_flags.override(_PRESET.value)
+    stages.require_teachers(config, _NETWORKS.value)
     stages.claim(_WORKDIR.value, config)
     folder = _CORPUS.value
     if folder is None and os.environ.get("TF_CONFIG"):
@@ -43,7 +47,7 @@ def main() -> None:
         # Not FLAC, which takes fifteen times as long to decode in the graph: much of a step on two cores.
         synthetic.write_corpus(config.synthetic, config.data.face_size, config.seed, folder, "wav")
     alone = stages.Alone.of(_FACES.value, _VOICES.value)
-    stages.train(config, reader.Corpus(folder), _WORKDIR.value, alone)
+    stages.train(config, reader.Corpus(folder), _WORKDIR.value, alone, _NETWORKS.value)
 
 
 def run() -> None:

@@ -1,0 +1,62 @@
+"""`python -m pipelines.networks --output=teachers/`: teachers' networks, as files of ours that S or F can be made of.
+
+A file each, `resemblyzer.npz`, for `train --networks=teachers/`. It takes the extra `teachers`; training with the
+files, and all that comes after, does not.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from absl import flags
+
+from s2f_tf import command
+from s2f_tf.aside import written_aside
+from s2f_tf.errors import UserError
+
+_OUTPUT = flags.DEFINE_string("output", None, "folder for the files", required=True)
+
+
+def resemblyzer() -> dict[str, np.ndarray]:
+    """The weights of resemblyzer's network, by the names in `s2f_tf/models/resemblyzer.py`.
+
+    Raises `MissingExtraError` without the extra `teachers`.
+    """
+    with command.extra("teachers"):
+        import resemblyzer as package
+    weights = {name: value.numpy() for name, value in package.VoiceEncoder("cpu", verbose=False).state_dict().items()}
+    found = {"dense_kernel": weights["linear.weight"].T, "dense_bias": weights["linear.bias"]}
+    layers = sum(name.startswith("lstm.weight_ih") for name in weights)
+    for i in range(layers):
+        # Torch has two of each that are added up; its gates lie as ours: input, forget, cell, output.
+        kernels = [weights[f"lstm.weight_{of}_l{i}"].T for of in ("ih", "hh")]
+        found[f"lstm_{i}_kernel"] = np.concatenate(kernels)
+        found[f"lstm_{i}_bias"] = weights[f"lstm.bias_ih_l{i}"] + weights[f"lstm.bias_hh_l{i}"]
+    return found
+
+
+# Each by the name that the settings and its file have.
+NETWORKS: Mapping[str, Callable[[], dict[str, np.ndarray]]] = {"resemblyzer": resemblyzer}
+
+
+def main() -> None:
+    """Writes them, each aside and then renamed, and says where they are."""
+    folder = _OUTPUT.value
+    for name, read in NETWORKS.items():
+        weights, path = read(), os.path.join(folder, f"{name}.npz")
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with written_aside(path) as part, open(part, "wb") as file:
+                np.savez(file, **weights)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        print(f"{path}: {sum(value.size for value in weights.values()):,} weights")
+
+
+def run() -> None:
+    """The console script."""
+    command.run(main)
+
+
+if __name__ == "__main__":
+    run()
