@@ -50,7 +50,9 @@ def main() -> None:
     print(f"F of {config.data.face_size} px | convolutions, ms | dlib, ms\n---|---|---")
     for name, pair in calls.items():
         seconds = [[_seconds(call) for call in pair] for _ in range(_ROUNDS.value + 1)]
-        print(f"{name} | " + " | ".join(f"{1e3 * s:.0f}" for s in np.median(seconds[1:], axis=0)), flush=True)  # the first compiles
+        print(
+            f"{name} | " + " | ".join(f"{1e3 * s:.0f}" for s in np.median(seconds[1:], axis=0)), flush=True
+        )  # the first compiles
     if _CORPUS.value:
         cosines = _cosines(kinds["dlib"], reader.Corpus(_CORPUS.value), _NETWORKS.value)
         low, median = np.quantile(cosines, [0.05, 0.5])

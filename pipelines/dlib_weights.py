@@ -14,7 +14,8 @@ def read(path: str) -> dict[str, np.ndarray]:
     Dlib writes layer after layer, as they come in the network, each with one tensor: of a convolution the filters and
     then the biases, of the affine layer behind it the scales and then the shifts.
 
-    Raises `UserError` where a tensor of the right shape is not where it should be: the file is damaged, or of another network.
+    Raises `UserError` where a tensor of the right shape is not where it should be: the file is damaged, or holds
+    another network.
     """
     try:
         with open(path, "rb") as file:
@@ -31,7 +32,9 @@ def read(path: str) -> dict[str, np.ndarray]:
         start = found + len(header)
         place = start + 4 * count
         if found < 0 or place > len(data):
-            raise UserError(f"{path} is damaged, or not dlib's face network: the weights of {layer} are not in their place")
+            raise UserError(
+                f"{path} is damaged, or not dlib's face network: the weights of {layer} are not in their place"
+            )
         return np.frombuffer(data, "<f4", count, start).reshape(shape)
 
     weights = {}

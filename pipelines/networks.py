@@ -1,7 +1,7 @@
 """`python -m pipelines.networks --output=teachers/`: teachers' networks, as files of ours that S or F can be made of.
 
-A file each, `resemblyzer.npz`, for `train --networks=teachers/`. It takes the extra `teachers`; training with the
-files, and all that comes after, does not.
+A file each, `resemblyzer.npz` and `dlib.npz`, for `train --networks=teachers/`. It takes the extra `teachers`; training
+with the files, and all that comes after, does not.
 """
 
 import os
@@ -13,6 +13,8 @@ from absl import flags
 from s2f_tf import command
 from s2f_tf.aside import written_aside
 from s2f_tf.errors import UserError
+
+from . import dlib_weights
 
 _OUTPUT = flags.DEFINE_string("output", None, "folder for the files", required=True)
 
@@ -35,8 +37,18 @@ def resemblyzer() -> dict[str, np.ndarray]:
     return found
 
 
+def dlib() -> dict[str, np.ndarray]:
+    """The weights of dlib's face network, by the names in `s2f_tf/models/dlib.py`.
+
+    Raises `MissingExtraError` without the extra `teachers`, and `UserError` where its file is not as it should be.
+    """
+    with command.extra("teachers"):
+        import face_recognition_models as package
+    return dlib_weights.read(package.face_recognition_model_location())
+
+
 # Each by the name that the settings and its file have.
-NETWORKS: Mapping[str, Callable[[], dict[str, np.ndarray]]] = {"resemblyzer": resemblyzer}
+NETWORKS: Mapping[str, Callable[[], dict[str, np.ndarray]]] = {"resemblyzer": resemblyzer, "dlib": dlib}
 
 
 def main() -> None:

@@ -134,12 +134,12 @@ class SpeechEncoderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FaceEncoderConfig:
-    """F: face to embedding; what is learnt of its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
+    """F: face to embedding; a body that is learnt is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
 
     network: str = setting(
         "convolutions",
-        "what F is: convolutions are learnt as a whole, by the settings below, which are the discriminator's, too; dlib "
-        "is a teacher's, of which the last layer alone is learnt: it takes --networks",
+        "what F is: convolutions are learnt as a whole, by the settings below, which are those of the discriminator, "
+        "too; dlib is a teacher's, of which the last layer alone is learnt: it takes --networks",
         choices=("convolutions", "dlib"),
         absent="convolutions",
     )
@@ -304,7 +304,10 @@ class Config:
     @property
     def teachers(self) -> dict[str, str]:
         """Of S and F, by their names in here, those that are made of a teacher's network, and of which."""
-        made_of = {"speech_encoder": (self.speech_encoder.network, "filterbank")}
+        made_of = {
+            "speech_encoder": (self.speech_encoder.network, "filterbank"),
+            "face_encoder": (self.face_encoder.network, "convolutions"),
+        }
         return {name: network for name, (network, learnt) in made_of.items() if network != learnt}
 
     @property

@@ -16,6 +16,7 @@ import tensorflow as tf
 from s2f_tf import config
 from s2f_tf.data import audio, synthetic
 from s2f_tf.models import trained
+from s2f_tf.models.dlib import Dlib
 from s2f_tf.models.resemblyzer import Resemblyzer
 from tflite import conversion
 
@@ -89,6 +90,9 @@ def teachers(tmp_path_factory):
     rng = np.random.default_rng(1)
     fresh = {name: 2 * value.numpy() + rng.normal(0, 0.05, value.shape) for name, value in layer.by_name().items()}
     np.savez(folder / "resemblyzer.npz", **{name: value.astype(np.float32) for name, value in fresh.items()})
+    layer = Dlib()
+    layer.build(None)
+    np.savez(folder / "dlib.npz", **{name: value.numpy() for name, value in layer.by_name().items()})
     return str(folder)
 
 

@@ -47,6 +47,10 @@ def test_an_override_replaces_one_setting():
             "speech_encoder.network must be one of filterbank, resemblyzer, not 'ears'",
         ),
         (
+            {"face_encoder.network": "dlib", "pretraining.face_steps": 9},
+            "pretraining.face_steps must be 0, not 9: with face_encoder.network=dlib nothing is learnt",
+        ),
+        (
             {"speech_encoder.network": "resemblyzer", "pretraining.voice_steps": 9},
             "pretraining.voice_steps must be 0, not 9: with speech_encoder.network=resemblyzer nothing is learnt",
         ),

@@ -11,8 +11,8 @@ from s2f_tf.models.teacher import TeacherNetwork
 SIZE = 128  # numbers that it says of a face
 
 _SIDE = 150  # pixels of what it sees
-# Where that lies in our aligned crops: left, top and side as shares of theirs. Dlib turns, moves and scales each face by
-# the corners of the eyes and the nose that it finds in it; this is the mean over faces.
+# Where that lies in our aligned crops: left, top and side as shares of theirs. Dlib turns, moves and scales each face
+# by the corners of the eyes and the nose that it finds in it; this is the mean over faces.
 _LEFT, _TOP, _SHARE = 0.175, 0.26, 0.665
 _MEAN = (122.782, 117.001, 104.298)  # of red, green and blue, from 0 to 255: what is taken away before
 _LARGER = 8.0  # than dlib's, so that a number is about 1, as a head and distances of features want it
@@ -43,11 +43,8 @@ class Dlib(TeacherNetwork):
         super().__init__(name="dlib")
         self.units = SIZE
 
-    def build(self, input_shape: tuple) -> None:
-        """Makes every layer."""
-        _, height, width, _ = input_shape
-        # Channels lie side by side in a line, so that both are plain products of matrices.
-        self.rows, self.columns = _seen(height, _TOP), np.kron(_seen(width, _LEFT).T, np.eye(3, dtype=self.dtype))
+    def make(self) -> None:
+        """Makes the weights; the size of a face is left open."""
         self.convolutions = []
         for i, (side, stride, before, after) in enumerate(convolutions()):
             layer = keras.layers.Conv2D(
@@ -63,12 +60,15 @@ class Dlib(TeacherNetwork):
             self.convolutions.append(layer)
         self.numbers = keras.layers.Dense(SIZE, use_bias=False, dtype=self.dtype_policy, name="numbers")
         self.numbers.build((None, after))
-        self.trainable = False  # again: what Keras asks is each of the weights
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """What it says, float32 [B, 128]."""
-        x = ops.matmul(self.rows, ops.reshape(face, (-1, self.rows.shape[1], self.columns.shape[0])))
-        x = ops.reshape(ops.matmul(x, self.columns), (-1, _SIDE, _SIDE, 3))
+        _, height, width, channels = face.shape
+        rows, columns = _seen(height, _TOP), _seen(width, _LEFT)
+        # As products of matrices, with the channels side by side: their gradients of any order are right.
+        x = ops.matmul(rows, ops.reshape(face, (-1, height, width * channels)))
+        x = ops.matmul(x, np.kron(columns.T, np.eye(channels, dtype=columns.dtype)))
+        x = ops.reshape(x, (-1, _SIDE, _SIDE, channels))
         return _LARGER * self.say((127.5 * (x + 1) - np.array(_MEAN, self.dtype)) / 256)
 
     def say(self, x: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""F, the face encoder: an image to an embedding. What is learnt of its body is also the discriminator's."""
+"""F, the face encoder: an image to an embedding. A body that is learnt is also the discriminator's."""
 
 import keras
 from keras import ops

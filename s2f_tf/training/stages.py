@@ -88,7 +88,10 @@ def require_teachers(config: Config, teachers: str | None) -> None:
         listed = " and ".join(f"{name}.network={network}" for name, network in config.teachers.items())
         raise ConfigError(f"{listed} takes --networks=FOLDER: `python -m pipelines.networks --output=FOLDER` makes it")
     if teachers is not None and not config.teachers:
-        raise ConfigError("--networks is given, and no setting asks for one: --speech_encoder.network=resemblyzer does")
+        raise ConfigError(
+            "--networks is given, and no setting asks for one: --speech_encoder.network=resemblyzer and "
+            "--face_encoder.network=dlib do"
+        )
     for name in config.teachers:
         trained.make(name, config, teachers)
 

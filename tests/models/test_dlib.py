@@ -10,7 +10,7 @@ from s2f_tf.models.discriminator import Discriminator
 @pytest.fixture(scope="module")
 def network():
     network = dlib.Dlib()
-    network.build((None, 64, 64, 3))
+    network.build(None)
     return network
 
 
@@ -40,10 +40,7 @@ def test_it_looks_at_the_middle_of_the_face_and_not_at_the_edge(network):
 
 @pytest.mark.parametrize("size", [32, 128, 512])
 def test_a_face_is_the_same_at_any_size(network, size):
-    other = dlib.Dlib()
-    other.build((None, size, size, 3))
-    other.set_weights(network.get_weights())
-    said, again = network(smooth(64))[0].numpy(), other(smooth(size))[0].numpy()
+    said, again = network(smooth(64))[0].numpy(), network(smooth(size))[0].numpy()
     assert np.linalg.norm(said - again) < 0.02 * np.linalg.norm(said)
 
 

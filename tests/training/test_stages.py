@@ -28,6 +28,11 @@ def by_a_teacher(tiny):
     return config.override(tiny, {"speech_encoder.network": "resemblyzer", "loop.checkpoint_every": 2})
 
 
+@pytest.fixture
+def seen_by_a_teacher(tiny):
+    return config.override(tiny, {"face_encoder.network": "dlib", "matching.steps": 2, "generation.steps": 2})
+
+
 def match(settings, corpus, workdir, strategy, teachers):
     corpus = reader.Corpus(corpus)
     stages.train_matching(settings, corpus, workdir, strategy, validation.load(corpus, settings), teachers=teachers)
@@ -81,3 +86,16 @@ def test_a_teachers_network_that_is_not_there_or_not_asked_for_is_refused_by_nam
         with pytest.raises(UserError, match=message):
             stages.train(settings, corpus, workdir, teachers=folder)
     assert not (tmp_path / "run").exists()
+
+
+def test_with_f_of_a_teachers_network_every_stage_is_trained_and_the_network_stays_as_it_is(
+    seen_by_a_teacher, tiny_corpus, teachers, tmp_path
+):
+    stages.train(seen_by_a_teacher, reader.Corpus(tiny_corpus), str(tmp_path), teachers=teachers)
+    encoders = [trained.load_network(name, str(tmp_path)) for name in ("face_encoder", "judge_face_encoder")]
+    fresh = trained.make("face_encoder", seen_by_a_teacher, teachers)
+    for network in encoders:
+        for name, variable in network.body.by_name().items():
+            np.testing.assert_array_equal(variable.numpy(), fresh.body.by_name()[name].numpy())
+    assert np.abs(encoders[0].head.kernel.numpy() - encoders[1].head.kernel.numpy()).max() > 0.01
+    assert trained.load_network("generator", str(tmp_path)).built
