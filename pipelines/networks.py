@@ -30,9 +30,9 @@ def resemblyzer() -> dict[str, np.ndarray]:
     found = {"dense_kernel": weights["linear.weight"].T, "dense_bias": weights["linear.bias"]}
     layers = sum(name.startswith("lstm.weight_ih") for name in weights)
     for i in range(layers):
-        # Torch has two of each that are added up; its gates lie as ours: input, forget, cell, output.
-        kernels = [weights[f"lstm.weight_{of}_l{i}"].T for of in ("ih", "hh")]
-        found[f"lstm_{i}_kernel"] = np.concatenate(kernels)
+        # Torch's gates lie as ours, and it adds up two biases.
+        found[f"lstm_{i}_input"] = weights[f"lstm.weight_ih_l{i}"].T
+        found[f"lstm_{i}_state"] = weights[f"lstm.weight_hh_l{i}"].T
         found[f"lstm_{i}_bias"] = weights[f"lstm.bias_ih_l{i}"] + weights[f"lstm.bias_hh_l{i}"]
     return found
 

@@ -66,4 +66,4 @@ def test_nothing_in_it_is_learnt(network):
     voice = tf.Variable(normal(1, 8000))
     with tf.GradientTape() as tape:
         said = network(voice)
-    assert tape.gradient(said, [voice, *[v.value for v in network.variables]]) == [None] * 9
+    assert tape.gradient(said, [voice, *[v.value for v in network.variables]]) == [None] * 12
