@@ -104,6 +104,7 @@ setup(
             "s2f-inspect=s2f_tf.pipelines.inspect:run",
             "s2f-exclude=s2f_tf.pipelines.exclude:run",
             "s2f-teach=s2f_tf.pipelines.teach:run",
+            "s2f-networks=s2f_tf.pipelines.networks:run",
             "s2f-convert=s2f_tf.tflite.convert:run",
             "s2f-verify=s2f_tf.tflite.verify:run",
         ]

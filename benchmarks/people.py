@@ -37,6 +37,9 @@ _FACES = flags.DEFINE_multi_string(
 _VOICES = flags.DEFINE_multi_string(
     "voices", [], "folder of clips to learn voices from, faces or none; may be given again"
 )
+_NETWORKS = flags.DEFINE_string(
+    "networks", None, "folder of teachers' networks, as pipelines.networks makes it, where a setting asks for one"
+)
 _FOLDS = flags.DEFINE_integer("folds", 4, "how many parts the speakers are divided into", lower_bound=2)
 _MEASURED = flags.DEFINE_integer(
     "measured", 0, "how many of them are measured, from the first on; 0 is all", lower_bound=0
@@ -58,6 +61,7 @@ _Z = 6  # faces drawn from each voice
 def main() -> None:
     """Prints a table, a row for each number of speakers."""
     base = setting_flags.override(_PRESET.value)
+    stages.require_teachers(base, _NETWORKS.value)
     alone = stages.Alone.of(base, _FACES.value, _VOICES.value)
     corpus = reader.Corpus(_CORPUS.value)
     outside = judges.Outside(corpus, _LABELS.value, _GENERATION.value)
@@ -125,12 +129,12 @@ def _train_and_measure(
 ) -> dict[str, Figure]:
     keras.backend.clear_session()
     if _GENERATION.value:
-        stages.train(config, corpus, workdir, alone)
+        stages.train(config, corpus, workdir, alone, _NETWORKS.value)
         drawn_from = stages.drawn_from(config, corpus, alone)
         generated = _measure_generation(corpus, drawn_from, workdir, outside)
         return _measure_matching(corpus, config, workdir, outside) | generated
     held_out = validation.load(corpus, config)
-    stages.train_matching(config, corpus, workdir, loop.choose_strategy(), held_out, alone)
+    stages.train_matching(config, corpus, workdir, loop.choose_strategy(), held_out, alone, _NETWORKS.value)
     return _measure_matching(corpus, config, workdir, outside)
 
 

@@ -69,7 +69,7 @@ def _seen(faces: np.ndarray, runs: Mapping[str, Config]) -> Iterator[tuple[str, 
     for workdir, config in runs.items():
         size = config.data.face_size
         network = trained.load_network("face_encoder", workdir)
-        see, embed = graph(network.body, [size, size, 3]), graph(network.embed_features, [network.body.features.units])
+        see, embed = graph(network.body, [size, size, 3]), graph(network.embed_features, [network.body.units])
         features = np.concatenate([see(some) for some in _some(_smaller(faces, size))])
         yield f"F of {workdir}, its embedding", embed(features)
         yield f"F of {workdir}, the features below", features

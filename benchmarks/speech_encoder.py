@@ -1,6 +1,7 @@
 """`python -m benchmarks.speech_encoder`: what S costs with the votes of its frames, and what it would cost without.
 
-Both networks have the same weights but for attention, and take turns on one thread.
+Both networks have the same weights but for attention, and take turns on one thread. With
+`--speech_encoder.network=resemblyzer`, S of that network, of fresh weights, beside S of the filterbank.
 """
 
 import os
@@ -58,8 +59,12 @@ def main() -> None:
     alone = tf.random.normal([1, samples])
     batch = training_step.batch(config, config.matching.batch_size)["waveform"]
     calls: dict[str, list[_Call]] = {}
-    for kind in (SpeechEncoder, _Unweighted):
-        network = kind(config)
+    if config.teachers:
+        ours = configuration.override(config, {"speech_encoder.network": "filterbank"})
+        beside, networks = "of the filterbank", [SpeechEncoder(config), SpeechEncoder(ours)]
+    else:
+        beside, networks = "without votes", [SpeechEncoder(config), _Unweighted(config)]
+    for network in networks:
         network.build((None, samples))
         for name, call in (
             (f"graph, a voice of {_SECONDS.value:g} s", _graph(network, alone)),
@@ -68,11 +73,11 @@ def main() -> None:
             ("the same and its gradient", _gradient(network, batch)),
         ):
             calls.setdefault(name, []).append(call)
-    print("S | ms | without votes | ratio\n---|---|---|---")
+    print(f"S | ms | {beside} | ratio\n---|---|---|---")
     for name, pair in calls.items():
         seconds = [[_seconds(call) for call in pair] for _ in range(_ROUNDS.value + 1)]
-        with_votes, without = np.median(seconds[1:], axis=0)  # the first compiles
-        print(f"{name} | {1e3 * with_votes:.2f} | {1e3 * without:.2f} | {with_votes / without:.2f}", flush=True)
+        this, other = np.median(seconds[1:], axis=0)  # the first compiles
+        print(f"{name} | {1e3 * this:.2f} | {1e3 * other:.2f} | {this / other:.2f}", flush=True)
 
 
 def _graph(network: SpeechEncoder, waveforms: tf.Tensor) -> _Call:

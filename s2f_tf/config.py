@@ -115,6 +115,13 @@ class DataConfig:
 class SpeechEncoderConfig:
     """S: raw waveform to embedding (`s2f_tf/models/speech_encoder.py`)."""
 
+    network: str = setting(
+        "filterbank",
+        "what S is: filterbank is learnt as a whole, by the settings below; resemblyzer is a teacher's, of which the "
+        "last layer alone is learnt: it takes --networks",
+        choices=("filterbank", "resemblyzer"),
+        absent="filterbank",
+    )
     bands: int = setting(48, "bands of the filterbank that reads the waveform", low=4)
     taps: int = setting(400, "samples that each of its filters sees", low=16, high=int(MIN_SECONDS * SAMPLE_RATE))
     hop: int = setting(80, "samples between two places where the filters are applied", low=1)
@@ -127,8 +134,15 @@ class SpeechEncoderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FaceEncoderConfig:
-    """F: face to embedding; its body is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
+    """F: face to embedding; a body that is learnt is also the discriminator's (`s2f_tf/models/face_encoder.py`)."""
 
+    network: str = setting(
+        "convolutions",
+        "what F is: convolutions are learnt as a whole, by the settings below, which are those of the discriminator, "
+        "too; dlib is a teacher's, of which the last layer alone is learnt: it takes --networks",
+        choices=("convolutions", "dlib"),
+        absent="convolutions",
+    )
     stem_width: int = setting(16, "channels of the first convolution, which sees every pixel", low=4)
     widths: tuple[int, ...] = setting(
         (32, 48, 64, 80), "channels of each stage of residual blocks; each halves the face", low=4
@@ -279,6 +293,12 @@ class Config:
                 f"face_encoder.widths has {halvings} stages, each of which halves the face: data.face_size must be at "
                 f"least {2 ** (halvings + 1)}, not {face_size}"
             )
+        for name, steps in (("speech_encoder", "voice_steps"), ("face_encoder", "face_steps")):
+            if name in self.teachers and getattr(self.pretraining, steps):
+                raise ConfigError(
+                    f"pretraining.{steps} must be 0, not {getattr(self.pretraining, steps)}: with {name}.network="
+                    f"{self.teachers[name]} nothing is learnt but the last layer, which pretraining does not keep"
+                )
         c = self.speech_encoder
         frame, shortest = c.taps + (c.hops_per_frame - 1) * c.hop, int(MIN_SECONDS * SAMPLE_RATE)
         if frame > shortest:
@@ -286,6 +306,15 @@ class Config:
                 f"speech_encoder.taps, hop and hops_per_frame make the first frame {frame} samples long: at most "
                 f"{shortest} is allowed, the shortest voice of {MIN_SECONDS} s"
             )
+
+    @property
+    def teachers(self) -> dict[str, str]:
+        """Of S and F, by their names in here, those that are made of a teacher's network, and of which."""
+        made_of = {
+            "speech_encoder": (self.speech_encoder.network, "filterbank"),
+            "face_encoder": (self.face_encoder.network, "convolutions"),
+        }
+        return {name: network for name, (network, learnt) in made_of.items() if network != learnt}
 
     @property
     def window_samples(self) -> int:

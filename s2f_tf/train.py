@@ -26,6 +26,9 @@ _FACES = flags.DEFINE_multi_string(
 _VOICES = flags.DEFINE_multi_string(
     "voices", [], "folder of clips to learn voices from, faces or none; may be given again"
 )
+_NETWORKS = flags.DEFINE_string(
+    "networks", None, "folder of teachers' networks, as pipelines.networks makes it, where a setting asks for one"
+)
 
 
 def main() -> None:
@@ -36,6 +39,7 @@ def main() -> None:
     config = setting_flags.override(_PRESET.value)
     precision.use(config.precision)  # before any work
     alone = stages.Alone.of(config, _FACES.value, _VOICES.value)
+    stages.require_teachers(config, _NETWORKS.value)
     folder = _CORPUS.value
     if folder is None and os.environ.get("TF_CONFIG"):
         raise configuration.ConfigError("TF_CONFIG names several workers: make the corpus before, and give --corpus")
@@ -44,7 +48,7 @@ def main() -> None:
         folder = os.path.join(_WORKDIR.value, "corpus")
         # Not FLAC, which takes fifteen times as long to decode in the graph: much of a step on two cores.
         synthetic.write_corpus(config.synthetic, config.data.face_size, config.seed, folder, "wav")
-    stages.train(config, reader.Corpus(folder), _WORKDIR.value, alone)
+    stages.train(config, reader.Corpus(folder), _WORKDIR.value, alone, _NETWORKS.value)
 
 
 def run() -> None:

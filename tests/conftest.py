@@ -9,12 +9,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from s2f_tf import config
 from s2f_tf.data import audio, synthetic
 from s2f_tf.models import trained
+from s2f_tf.models.dlib import Dlib
+from s2f_tf.models.resemblyzer import Resemblyzer
 from tflite import conversion
 
 pytest_plugins = ["screen", "tools"]
@@ -75,6 +78,22 @@ def tiny_run(tiny, tmp_path_factory):
     for name in trained.NETWORKS:
         trained.save_weights(name, trained.make(name, tiny), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def teachers(tmp_path_factory):
+    """A folder with teachers' networks as `pipelines.networks` writes them, but of fresh weights."""
+    folder = tmp_path_factory.mktemp("teachers")
+    keras.utils.set_random_seed(1)
+    layer = Resemblyzer()
+    layer.build(None)
+    rng = np.random.default_rng(1)
+    fresh = {name: 2 * value.numpy() + rng.normal(0, 0.05, value.shape) for name, value in layer.by_name().items()}
+    np.savez(folder / "resemblyzer.npz", **{name: value.astype(np.float32) for name, value in fresh.items()})
+    layer = Dlib()
+    layer.build(None)
+    np.savez(folder / "dlib.npz", **{name: value.numpy() for name, value in layer.by_name().items()})
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

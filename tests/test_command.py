@@ -25,6 +25,7 @@ def test_a_part_whose_extra_is_missing_says_which_one_to_install():
         ("apache_beam", "pipelines.prepare", ["--source=folder", "--input=.", "--output=out"], "pipelines"),
         ("dlib", "pipelines.prepare", ["--source=folder", "--input=.", "--output=out", "--teachers"], "teachers"),
         ("dlib", "pipelines.teach", ["--corpus=out"], "teachers"),
+        ("resemblyzer", "pipelines.networks", ["--output=out"], "teachers"),
         ("tf2onnx", "s2f_tf.export", ["--format=onnx", "--output=out"], "onnx"),
     ],
 )

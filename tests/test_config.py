@@ -42,6 +42,18 @@ def test_an_override_replaces_one_setting():
         ({"speech_encoder.hop": 4000}, "at most 8000 is allowed"),
         ({"data.window_seconds": 0.1}, "data.window_seconds must be at least 0.5, not 0.1"),
         ({"seed": -1}, "seed must be at least 0, not -1"),
+        (
+            {"speech_encoder.network": "ears"},
+            "speech_encoder.network must be one of filterbank, resemblyzer, not 'ears'",
+        ),
+        (
+            {"face_encoder.network": "dlib", "pretraining.face_steps": 9},
+            "pretraining.face_steps must be 0, not 9: with face_encoder.network=dlib nothing is learnt",
+        ),
+        (
+            {"speech_encoder.network": "resemblyzer", "pretraining.voice_steps": 9},
+            "pretraining.voice_steps must be 0, not 9: with speech_encoder.network=resemblyzer nothing is learnt",
+        ),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(values, message):

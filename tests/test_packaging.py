@@ -217,6 +217,7 @@ def _work(here):
     assert "p0: 1 clips deleted" in here.run("s2f-exclude", "--corpus=clips", "--speaker=p0")
     # Its extra is in neither environment: 8 GB.
     assert "pip install 's2f_tf[teachers]'" in here.refusal("s2f-teach", "--corpus=clips")
+    assert "pip install 's2f_tf[teachers]'" in here.refusal("s2f-networks", "--output=teachers")
 
     here.run("s2f-convert", "--corpus=clips", "--output=out")
     assert (here.folder / "out" / "s2f.json").exists()

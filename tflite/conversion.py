@@ -20,6 +20,8 @@ from . import description, metadata, quantisation
 from .window import loudest_window
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
+# A recurrent network that hears powers, not their logarithms, says something else in these.
+_EIGHT_BITS = ("dynamic", "int8")
 BUNDLED_RUNTIME = "2.16.1"  # of org.tensorflow:tensorflow-lite, which the Android app bundles
 
 WINDOW_SECONDS = 3.0
@@ -32,6 +34,8 @@ class ConversionError(UserError):
 
 def convert(workdir: str, output: str, corpus: str | None = None, window_seconds: float | None = None) -> None:
     """Writes every variant to `output`, and last `s2f.json`, each aside and then renamed.
+
+    Those of eight bits are left out, with a line that says so, where S is a teacher's network.
 
     Args:
         workdir: a trained run.
@@ -57,6 +61,9 @@ def convert(workdir: str, output: str, corpus: str | None = None, window_seconds
         _write_fixed_shapes(signatures, window, source)
         models: dict[str, bytes] = {}
         for variant in VARIANTS:
+            if variant in _EIGHT_BITS and "speech_encoder" in config.teachers:
+                print(f"{description.file_name(variant)}: not made, since eight bits are too few for a teacher's S")
+                continue
             converted = _converted(variant, source, samples, models.get("float32"))
             models[variant] = metadata.describe(converted)
             require_built_in(models[variant], variant)

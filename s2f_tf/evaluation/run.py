@@ -42,7 +42,7 @@ class Run:
         self.see, self._features = (
             graph(network, [size, size, 3]) for network in (networks["face_encoder"], judge.body)
         )
-        self._embed_features = graph(judge.embed_features, [judge.body.features.units])
+        self._embed_features = graph(judge.embed_features, [judge.body.units])
         # As a graph: eagerly each seed takes milliseconds.
         self._z = tf.function(
             functools.partial(z_from_seed, size=self.generator.z_size),

@@ -1,10 +1,11 @@
-"""F, the face encoder: an image to an embedding; its body is also the discriminator's."""
+"""F, the face encoder: an image to an embedding. A body that is learnt is also the discriminator's."""
 
 import keras
 from keras import ops
 
 from s2f_tf.config import Config
 from s2f_tf.models import layers
+from s2f_tf.models.dlib import Dlib
 
 
 class FaceBody(keras.layers.Layer):
@@ -16,6 +17,7 @@ class FaceBody(keras.layers.Layer):
     def __init__(self, config: Config, **kwargs: object) -> None:
         super().__init__(name="body", **kwargs)
         self.settings = config.face_encoder
+        self.units = config.face_encoder.widths[-1]
         self.face_size = config.data.face_size
 
     def build(self, input_shape: tuple) -> None:
@@ -54,17 +56,20 @@ class FaceBody(keras.layers.Layer):
 
 
 class FaceEncoder(keras.Model):
-    """Call with face float32 [B, H, W, 3] in [-1, 1]; returns an embedding, float32 [B, E], of unit length."""
+    """Call with face float32 [B, H, W, 3] in [-1, 1]; returns an embedding, float32 [B, E], of unit length.
+
+    The body is one that is learnt, or a teacher's network, of which the head alone is learnt.
+    """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
         super().__init__(name="face_encoder", **kwargs)
-        self.body = FaceBody(config)
+        self.body = Dlib() if config.face_encoder.network == "dlib" else FaceBody(config)
         self.head = keras.layers.Dense(config.embedding_size, dtype=keras.config.floatx(), name="head")
 
     def build(self, input_shape: tuple) -> None:
         """Makes the body and the head."""
         self.body.build(input_shape)
-        self.head.build((None, self.body.features.units))
+        self.head.build((None, self.body.units))
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""

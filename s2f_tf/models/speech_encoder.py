@@ -7,13 +7,12 @@ import numpy as np
 from keras import ops
 
 from s2f_tf.config import SAMPLE_RATE, Config
-from s2f_tf.models import layers
+from s2f_tf.models import layers, votes
+from s2f_tf.models.resemblyzer import SIZE, Resemblyzer
 
 _LOWEST, _HIGHEST = 60.0, 7800.0  # Hz, between which the filters start
 _QUIETEST = 1e-4  # of the power of the voice: energies below are alike
-_NO_VOTE_DB, _WHOLE_VOTE_DB = -35.0, -25.0  # below the loudest moment
 _MOMENT = 5  # frames, over which loudness is averaged
-_NOTHING = 1e-12  # power, far below the least step of 16 bits
 
 
 class SpeechEncoder(keras.Model):
@@ -38,6 +37,11 @@ class SpeechEncoder(keras.Model):
     def build(self, input_shape: tuple) -> None:
         """Makes every layer; the length of the waveform is left open."""
         c = self.settings
+        if c.network == "resemblyzer":
+            self.teacher = Resemblyzer()
+            self.teacher.build(input_shape)
+            self._make_head(SIZE)
+            return
         self.filterbank = Filterbank(c.bands, c.taps, c.hop, c.hops_per_frame, name="filterbank")
         self.filterbank.build((None, None))
         self.entries, self.blocks, self.attention = [], [], []
@@ -59,18 +63,23 @@ class SpeechEncoder(keras.Model):
             attention.build((None, None, width))
             self.attention.append(attention)
             before = width
+        self._make_head(2 * sum(c.widths))
+
+    def _make_head(self, features: int) -> None:
         self.head = keras.layers.Dense(self.embedding_size, dtype=keras.config.floatx(), name="head")
-        self.head.build((None, 2 * sum(c.widths)))
+        self.head.build((None, features))
 
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """The embedding, float32 [B, E], of unit length."""
         x = ops.cast(waveform, keras.config.floatx())
+        if self.settings.network == "resemblyzer":
+            return layers.unit_length(self.head(SIZE**0.5 * self.teacher(x)))
         energy = self.filterbank(x - ops.mean(x, axis=1, keepdims=True))
         power = ops.mean(energy, axis=-1, keepdims=True)
-        vote = ops.stop_gradient(_vote(power))  # it is a matter of level: nothing learns to be louder
+        vote = ops.stop_gradient(votes.by_power(power, _MOMENT))  # it is a matter of level: nothing learns to be louder
         # As logarithms, about from -3, where there is nothing, to 1; 0 is the mean power of the voice. From
         # numbers that are all positive, training was seen to learn more slowly.
-        x = 0.3 * ops.log(energy / (_mean(vote, power) + _NOTHING) + _QUIETEST) * vote
+        x = 0.3 * ops.log(energy / (votes.mean(vote, power) + votes.NOTHING) + _QUIETEST) * vote
         pooled = []
         for stage, entry in enumerate(self.entries):
             if stage:
@@ -82,26 +91,9 @@ class SpeechEncoder(keras.Model):
                 x = block(x, mask)
             h = ops.cast(layers.leaky_relu(x), keras.config.floatx())
             weight = vote * self.attention[stage](h)
-            mean = _mean(weight, h)
-            pooled += [mean, ops.sqrt(_mean(weight, ops.square(h - mean)) + 1e-6)]
+            mean = votes.mean(weight, h)
+            pooled += [mean, ops.sqrt(votes.mean(weight, ops.square(h - mean)) + 1e-6)]
         return layers.unit_length(self.head(ops.concatenate(pooled, axis=-1)[:, 0, :]))
-
-
-def _vote(power: keras.KerasTensor) -> keras.KerasTensor:
-    """How much each frame counts, [B, frames, 1] in [0, 1], by its power alone, [B, frames, 1].
-
-    A tenth of a second is heard as one, so that weak consonants beside a vowel count, and a click is not the loudest;
-    but what is silent itself does not count beside anything.
-    """
-    loudness = ops.minimum(ops.average_pool(power, _MOMENT, 1, padding="same"), _MOMENT * power)
-    ratio = loudness / (ops.max(loudness, axis=1, keepdims=True) + _NOTHING)
-    level = 10 / math.log(10) * ops.log(ratio + _NOTHING)
-    return ops.clip((level - _NO_VOTE_DB) / (_WHOLE_VOTE_DB - _NO_VOTE_DB), 0.0, 1.0)
-
-
-def _mean(weight: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
-    """The weighted mean over time, [B, 1, C], of [B, T, C]; nothing where all weights, [B, T, 1], are nothing."""
-    return ops.sum(weight * x, axis=1, keepdims=True) / (ops.sum(weight, axis=1, keepdims=True) + 1e-6)
 
 
 class Filterbank(keras.layers.Layer):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 
 import h5py
 import keras
@@ -12,6 +13,7 @@ from s2f_tf.errors import UserError
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.generator import Generator
 from s2f_tf.models.speech_encoder import SpeechEncoder
+from s2f_tf.models.teacher import TeacherNetwork
 
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "pretrained", "demo")
 
@@ -29,8 +31,17 @@ class WeightsError(UserError):
     """Weights that are absent, damaged or of another config; the message names the file."""
 
 
-def make(name: str, config: Config) -> keras.Model:
-    """One of `NETWORKS`, built, with fresh weights."""
+def make(name: str, config: Config, teachers: str | None = None) -> keras.Model:
+    """One of `NETWORKS`, built, with fresh weights.
+
+    Args:
+        name: which.
+        config: says what it is like.
+        teachers: folder of teachers' networks (`pipelines.networks`), for one that is made of them. None where all
+            weights are read from elsewhere.
+
+    Raises `WeightsError` where a teacher's are not in the folder.
+    """
     network = NETWORKS[name](config)
     face = (None, config.data.face_size, config.data.face_size, 3)
     shapes = {
@@ -39,7 +50,18 @@ def make(name: str, config: Config) -> keras.Model:
         Generator: [(None, config.generator.z_size), (None, config.embedding_size)],
     }
     network.build(*shapes[NETWORKS[name]])
+    read_teachers(network, teachers)
     return network
+
+
+def read_teachers(network: keras.Model, folder: str | None) -> None:
+    """Gives the teachers' networks that are part of a network their weights; does nothing without a folder.
+
+    Raises `WeightsError` where they are not in it.
+    """
+    for layer in network.layers:
+        if isinstance(layer, TeacherNetwork) and folder is not None:
+            _read_teacher(layer, os.path.join(folder, f"{layer.name}.npz"))
 
 
 def path_of(name: str, workdir: str) -> str:
@@ -98,3 +120,20 @@ def _copy_halved(source: h5py.Group, target: h5py.Group) -> None:
             _copy_halved(node, target.create_group(name))
         else:
             target.create_dataset(name, data=node[()].astype(np.float16)).attrs.update(node.attrs)
+
+
+def _read_teacher(layer: TeacherNetwork, path: str) -> None:
+    """Gives a teacher's network its weights. Raises `WeightsError`."""
+    try:
+        with np.load(path) as file:
+            found = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise WeightsError(f"{path} does not exist: `python -m pipelines.networks --output=...` writes it") from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from error
+    wanted = layer.by_name()
+    shapes = {name: value.shape for name, value in found.items()}
+    if shapes != {name: tuple(variable.shape) for name, variable in wanted.items()}:
+        raise WeightsError(f"{path} does not hold the weights of {layer.name}'s network")
+    for name, variable in wanted.items():
+        variable.assign(found[name])

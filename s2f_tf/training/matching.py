@@ -17,9 +17,14 @@ class MatchingTrainer(keras.Model):
     `train_step` runs inside `strategy.run`. It returns scalars which, summed over replicas, are means over the global
     batch: `loss`, and `voice_to_face` and `face_to_voice`, the shares of clips for which a partner
     of the right speaker scored highest.
+
+    Args:
+        config: the run's settings.
+        name: of the stage.
+        teachers: folder of teachers' networks, where S or F is made of one. These stay as they are.
     """
 
-    def __init__(self, config: Config, name: str = "matching") -> None:
+    def __init__(self, config: Config, name: str = "matching", teachers: str | None = None) -> None:
         super().__init__(name=name)
         self.settings = config.matching
         self.speech_encoder = SpeechEncoder(config)
@@ -27,6 +32,8 @@ class MatchingTrainer(keras.Model):
         # A strategy calls models symbolically: every variable is made before.
         self.speech_encoder.build((None, config.window_samples))
         self.face_encoder.build((None, config.data.face_size, config.data.face_size, 3))
+        for network in (self.speech_encoder, self.face_encoder):
+            trained.read_teachers(network, teachers)
         self.averages = MovingAverages(self.trainable_variables, self.settings.ema_decay)
         self.averages.start(self.trainable_variables)
         self.built = True
@@ -54,9 +61,12 @@ class MatchingTrainer(keras.Model):
             self.take(network, trained.load_network(prefix + network.name, workdir), workdir)
 
     def take(self, network: keras.Model, other: keras.Model, origin: str) -> None:
-        """Takes of another network every weight that has a place in S or F, by its name and shape."""
-        found = {variable.path: variable for variable in other.weights}
-        for variable in network.weights:
+        """Takes of another network every weight that has a place in S or F, by its name and shape.
+
+        Those of a teacher's network stay: they are not learnt.
+        """
+        found = {variable.path: variable for variable in other.trainable_weights}
+        for variable in network.trainable_weights:
             if variable.path in found and found[variable.path].shape == variable.shape:
                 variable.assign(found[variable.path].value)
             else:

@@ -103,7 +103,23 @@ def drawn_from(config: Config, corpus: reader.Corpus, alone: Alone) -> reader.Co
     return reader.Mixed(corpus, alone.faces, share) if share else corpus
 
 
-def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Alone()) -> None:
+def require_teachers(config: Config, teachers: str | None) -> None:
+    """Raises `ConfigError` or `WeightsError` where a teacher's network that S or F is made of is not in a folder."""
+    if config.teachers and teachers is None:
+        listed = " and ".join(f"{name}.network={network}" for name, network in config.teachers.items())
+        raise ConfigError(f"{listed} takes --networks=FOLDER: `python -m pipelines.networks --output=FOLDER` makes it")
+    if teachers is not None and not config.teachers:
+        raise ConfigError(
+            "--networks is given, and no setting asks for one: --speech_encoder.network=resemblyzer and "
+            "--face_encoder.network=dlib do"
+        )
+    for name in config.teachers:
+        trained.make(name, config, teachers)
+
+
+def train(
+    config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Alone(), teachers: str | None = None
+) -> None:
     """Trains every stage that is not finished, and leaves weights, logs and pictures in `workdir`.
 
     Args:
@@ -111,11 +127,13 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
         corpus: of pairs.
         workdir: where all of it goes.
         alone: what else there is, for pretraining, which learns from the pairs' halves, too, and for generation.
+        teachers: folder of teachers' networks, where S or F is made of one.
 
-    Raises what `loop.Loop.run` raises, `ConfigError` and `CorpusError`.
+    Raises what `loop.Loop.run` raises, `ConfigError`, `CorpusError` and `WeightsError`.
     """
     precision.use(config.precision)
     alone.require_use(config)
+    require_teachers(config, teachers)
     claim(workdir, config)
     for stage, learnt in ((config.matching, corpus), (config.generation, drawn_from(config, corpus, alone))):
         learnt.require("train", stage.batch_size)
@@ -134,8 +152,8 @@ def train(config: Config, corpus: reader.Corpus, workdir: str, alone: Alone = Al
             trained.load_network(name, _origin(config))
     strategy = loop.choose_strategy()
     clips = validation.load(corpus, config)
-    train_matching(config, corpus, workdir, strategy, clips, alone)
-    train_judge(config, corpus, workdir, strategy, clips, alone)
+    train_matching(config, corpus, workdir, strategy, clips, alone, teachers)
+    train_judge(config, corpus, workdir, strategy, clips, alone, teachers)
     train_generation(config, corpus, workdir, strategy, clips, alone)
     if loop.place(strategy)[0] == 0:
         picture_held_out(config, corpus, workdir)
@@ -148,9 +166,10 @@ def train_matching(
     strategy: tf.distribute.Strategy,
     clips: validation.HeldOutClips | None,
     alone: Alone = Alone(),
+    teachers: str | None = None,
 ) -> None:
     """The first stage: leaves the speech and the face encoder."""
-    _match(config, corpus, workdir, strategy, clips, alone, stage="matching", prefix="")
+    _match(config, corpus, workdir, strategy, clips, alone, teachers, stage="matching", prefix="")
 
 
 def train_judge(
@@ -160,12 +179,13 @@ def train_judge(
     strategy: tf.distribute.Strategy,
     clips: validation.HeldOutClips | None,
     alone: Alone = Alone(),
+    teachers: str | None = None,
 ) -> None:
     """Matching once more from another seed: leaves the judge of generated faces, from which nothing learns."""
     matching = dataclasses.replace(config.matching, steps=config.matching.judge_steps or config.matching.steps)
     seed = (config.seed + JUDGE_SEED_OFFSET) % 2**31
     judge = dataclasses.replace(config, seed=seed, matching=matching)
-    _match(judge, corpus, workdir, strategy, clips, alone, stage="judge", prefix="judge_")
+    _match(judge, corpus, workdir, strategy, clips, alone, teachers, stage="judge", prefix="judge_")
 
 
 def train_generation(
@@ -242,6 +262,7 @@ def _match(
     strategy: tf.distribute.Strategy,
     clips: validation.HeldOutClips | None,
     alone: Alone,
+    teachers: str | None,
     *,
     stage: str,
     prefix: str,
@@ -252,7 +273,7 @@ def _match(
     pretrained = [_pretrain(config, corpus, workdir, strategy, alone, half, prefix) for half in HALVES]
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        trainer = MatchingTrainer(config, name=stage)
+        trainer = MatchingTrainer(config, stage, teachers)
         if config.start_from:
             trainer.start_from(_origin(config), prefix)
         for network, learnt in zip((trainer.speech_encoder, trainer.face_encoder), pretrained, strict=True):
@@ -266,18 +287,19 @@ def _match(
         batch_size=config.matching.batch_size,
         steps=config.matching.steps,
         folder=os.path.join(workdir, stage),
-        validate=validation.MatchingValidation(config, clips) if clips else None,
+        validate=validation.MatchingValidation(config, clips, teachers) if clips else None,
         best_by="k2" if clips else None,
         line=MATCHING_LINE,
         table=MATCHING_TABLE,
     ).run()
     if loop.place(strategy)[0] == 0:
         for name in ("speech_encoder", "face_encoder"):  # in the order of `MatchingTrainer.result`
-            network = trained.make(name, config)
-            count = len(network.trainable_variables)
-            network.set_weights(values[:count])
+            network = trained.make(name, config, teachers)
+            learnt = network.trainable_variables
+            for variable, value in zip(learnt, values[: len(learnt)], strict=True):
+                variable.assign(value)
             trained.save_weights(f"{prefix}{name}", network, workdir)
-            values = values[count:]
+            values = values[len(learnt) :]
         curves.save(workdir, stage)
 
 

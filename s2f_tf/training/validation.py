@@ -49,11 +49,17 @@ def load(corpus: reader.Corpus, config: Config) -> HeldOutClips | None:
 
 
 class MatchingValidation:
-    """Measures S and F by whole utterances and first faces."""
+    """Measures S and F by whole utterances and first faces.
 
-    def __init__(self, config: Config, clips: HeldOutClips) -> None:
+    Args:
+        config: the run's settings.
+        clips: to measure on.
+        teachers: folder of teachers' networks, where S or F is made of one.
+    """
+
+    def __init__(self, config: Config, clips: HeldOutClips, teachers: str | None = None) -> None:
         self.settings, self.clips = config.matching, clips
-        self.encoders = [trained.make(name, config) for name in ("speech_encoder", "face_encoder")]
+        self.encoders = [trained.make(name, config, teachers) for name in ("speech_encoder", "face_encoder")]
         self.hear = graph(self.encoders[0], [None])
         self.see = graph(self.encoders[1], clips.faces.shape[1:])
 

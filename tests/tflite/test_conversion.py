@@ -5,13 +5,18 @@ import shutil
 import commands
 import flatbuffers
 import numpy as np
+import onnxruntime
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers.number_types import Float32Flags, Int8Flags, Uint8Flags, Uint32Flags
 from packaging.version import Version
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
+from s2f_tf import onnx_model, saved_model
+from s2f_tf.config import SAMPLE_RATE, override, save
+from s2f_tf.data import audio, reader
 from s2f_tf.errors import UserError
 from s2f_tf.models import trained
 from tflite import conversion, description, metadata
@@ -240,3 +245,33 @@ def test_a_window_that_no_voice_has_is_refused():
     result = commands.run("tflite.convert", "--window_seconds=0.1")
     assert result.returncode != 0 and "Traceback" not in result.stderr
     assert "window_seconds" in result.stdout + result.stderr
+
+
+def test_where_s_is_a_teachers_network_floats_alone_are_made_and_every_runtime_says_the_same(
+    tiny, tiny_corpus, teachers, tmp_path, capsys
+):
+    settings, run, folder = (
+        override(tiny, {"speech_encoder.network": "resemblyzer"}),
+        str(tmp_path),
+        str(tmp_path / "out"),
+    )
+    save(settings, run)
+    for name in ("speech_encoder", "face_encoder", "generator"):
+        trained.save_weights(name, trained.make(name, settings, teachers), run)
+    conversion.convert(run, folder, tiny_corpus, 1.0)
+    assert "s2f_int8.tflite: not made" in capsys.readouterr().out
+    assert sorted(os.listdir(folder)) == ["s2f.json", "s2f_float16.tflite", "s2f_float32.tflite"]
+    voice = next(iter(reader.clips(reader.Corpus(tiny_corpus), "test", 16, limit=1))).waveform
+    waveform = np.resize(voice, SAMPLE_RATE)[None]
+    expected = trained.load_network("speech_encoder", run)(waveform)
+    for variant, tolerance in (("float32", 1e-4), ("float16", 1e-2)):
+        embed_speech, _ = runners(folder, variant)
+        np.testing.assert_allclose(embed_speech(waveform=waveform)["embedding"], expected, atol=tolerance)
+    hear = onnxruntime.InferenceSession(f"{onnx_model.export(run, str(tmp_path / 'onnx'))}/embed_speech.onnx")
+    for samples in (8000, SAMPLE_RATE):
+        expected = trained.load_network("speech_encoder", run)(np.repeat(waveform[:, :samples], 2, axis=0))
+        (embedding,) = hear.run(None, {"waveform": np.repeat(waveform[:, :samples], 2, axis=0)})
+        np.testing.assert_allclose(embedding, expected, atol=1e-4)
+    model = tf.saved_model.load(saved_model.export(run, str(tmp_path / "saved_model")))
+    embedded = model.signatures["embed_speech"](wav_bytes=tf.constant([audio.encode_wav(waveform[0])] * 2))["embedding"]
+    np.testing.assert_allclose(embedded, expected, atol=1e-3)  # sixteen bits

@@ -3,13 +3,17 @@ import shutil
 import corpora
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from s2f_tf import config
 from s2f_tf.config import ConfigError
 from s2f_tf.data import reader
 from s2f_tf.data.clip import CorpusError
+from s2f_tf.errors import UserError
 from s2f_tf.models import trained
-from s2f_tf.training import loop, stages
+from s2f_tf.training import loop, stages, validation
+from s2f_tf.training.generation import GenerationTrainer
+from s2f_tf.training.matching import MatchingTrainer
 
 
 @pytest.mark.parametrize("heads", [stages.MATCHING_TABLE, stages.GENERATION_TABLE])
@@ -104,3 +108,86 @@ def test_of_faces_that_are_given_either_use_is_enough(tiny, mixed, faces):
     stages.Alone.of(config.override(tiny, {"pretraining.face_steps": 3}), [faces], [])
     with pytest.raises(ConfigError, match="--faces is given, and pretraining.face_steps is 0, as generation.alone is"):
         stages.Alone.of(tiny, [faces], [])
+
+
+@pytest.fixture
+def by_a_teacher(tiny):
+    return config.override(tiny, {"speech_encoder.network": "resemblyzer", "loop.checkpoint_every": 2})
+
+
+def match(settings, corpus, workdir, strategy, teachers):
+    corpus = reader.Corpus(corpus)
+    stages.train_matching(settings, corpus, workdir, strategy, validation.load(corpus, settings), teachers=teachers)
+
+
+def test_of_a_teachers_network_the_last_layer_is_learnt_and_a_run_that_stopped_ends_as_one_that_did_not(
+    by_a_teacher, tiny_corpus, teachers, strategies, tmp_path, monkeypatch
+):
+    ended, save = [], loop.Loop._save
+    for name in ("whole", "stopped"):
+        workdir = str(tmp_path / name)
+        stages.claim(workdir, by_a_teacher)
+        if name == "stopped":
+
+            def stop(self, step, positions):
+                save(self, step, positions)
+                if step == 4:
+                    raise loop.Interrupted("as by a signal")
+
+            with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
+                patch.setattr(loop.Loop, "_save", stop)
+                match(by_a_teacher, tiny_corpus, workdir, strategies[1], teachers)
+        match(by_a_teacher, tiny_corpus, workdir, strategies[1], teachers)
+        ended.append(trained.load_network("speech_encoder", workdir))
+    for a, b in zip(ended[0].variables, ended[1].variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    fresh = trained.make("speech_encoder", by_a_teacher, teachers)
+    for name, variable in ended[0].teacher.by_name().items():
+        np.testing.assert_array_equal(variable.numpy(), fresh.teacher.by_name()[name].numpy())
+    assert [variable.path for variable in ended[0].trainable_variables] == [
+        "speech_encoder/head/kernel",
+        "speech_encoder/head/bias",
+    ]
+
+
+def test_a_teachers_network_that_is_not_there_or_not_asked_for_is_refused_by_name(
+    tiny, by_a_teacher, tiny_corpus, teachers, tmp_path
+):
+    corpus, workdir = reader.Corpus(tiny_corpus), str(tmp_path / "run")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "damaged" / "resemblyzer.npz").write_bytes(b"nothing")
+    np.savez(tmp_path / "other" / "resemblyzer.npz", dense_bias=np.zeros(256))
+    for settings, folder, message in (
+        (by_a_teacher, None, "speech_encoder.network=resemblyzer takes --networks=FOLDER"),
+        (by_a_teacher, tmp_path, "resemblyzer.npz does not exist: `python -m pipelines.networks"),
+        (by_a_teacher, tmp_path / "damaged", "damaged/resemblyzer.npz cannot be read"),
+        (by_a_teacher, tmp_path / "other", "does not hold the weights of resemblyzer's network"),
+        (tiny, teachers, "--networks is given, and no setting asks for one"),
+    ):
+        with pytest.raises(UserError, match=message):
+            stages.train(settings, corpus, workdir, teachers=folder)
+    assert not (tmp_path / "run").exists()
+
+
+def test_with_f_of_a_teachers_network_both_stages_learn_and_the_network_stays_as_it_is(tiny, teachers, strategies):
+    settings = config.override(tiny, {"face_encoder.network": "dlib", "matching.warmup_steps": 0})
+    rng, size = np.random.default_rng(0), tiny.data.face_size
+    batch = {
+        "waveform": tf.constant(rng.normal(size=(2, settings.window_samples)), tf.float32),
+        "face": tf.constant(rng.uniform(-1, 1, size=(2, size, size, 3)), tf.float32),
+        "speaker": tf.constant([0, 1], tf.int64),
+    }
+    with strategies[1].scope():
+        matching, generation = MatchingTrainer(settings, teachers=teachers), GenerationTrainer(settings)
+    head = matching.face_encoder.head.kernel.numpy()
+    strategies[1].run(matching.train_step, args=(batch,))
+    generation.start_from(matching.speech_encoder, matching.face_encoder)
+    before = generation.generator.get_weights()
+    strategies[1].run(generation.train_step, args=(batch,))
+    assert np.abs(matching.face_encoder.head.kernel.numpy() - head).max() > 0
+    assert any((one != other).any() for one, other in zip(before, generation.generator.get_weights(), strict=True))
+    fresh = trained.make("face_encoder", settings, teachers).body.by_name()
+    for network in (matching.face_encoder, generation.face_encoder):
+        for name, variable in network.body.by_name().items():
+            np.testing.assert_array_equal(variable.numpy(), fresh[name].numpy())
