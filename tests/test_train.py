@@ -203,6 +203,13 @@ def test_arithmetic_that_this_processor_lacks_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_teachers_network_that_is_not_there_is_refused_before_any_work(tmp_path):
+    workdir, network = f"--workdir={tmp_path / 'run'}", "--speech_encoder.network=resemblyzer"
+    assert "takes --networks=FOLDER" in refused(workdir, network)
+    assert "resemblyzer.npz does not exist" in refused(workdir, network, f"--networks={tmp_path}")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_stray_argument_is_refused(tmp_path):
     assert "unexpected argument 'demo'" in refused(f"--workdir={tmp_path}", "demo")
 

@@ -55,8 +55,7 @@ class Resemblyzer(TeacherNetwork):
         # By Parseval, of a frame under a Hann window.
         power = ops.sum(spectrum, axis=-1, keepdims=True) * (2 / (_WINDOW * 0.375 * _WINDOW))
         vote = votes.by_power(power, _MOMENT)
-        level = ops.sum(vote * power, axis=1, keepdims=True) / (ops.sum(vote, axis=1, keepdims=True) + 1e-6)
-        mel = ops.matmul(spectrum, self._bands) * (_POWER / (level + votes.NOTHING))
+        mel = ops.matmul(spectrum, self._bands) * (_POWER / (votes.mean(vote, power) + votes.NOTHING))
         return ops.stop_gradient(self._hear(mel, vote[:, :, 0]))
 
     def _hear(self, mel: keras.KerasTensor, vote: keras.KerasTensor) -> keras.KerasTensor:
