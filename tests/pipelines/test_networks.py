@@ -23,8 +23,8 @@ def test_resemblyzer_says_of_a_voice_what_its_package_does(tiny, tmp_path):
     network = trained.make("speech_encoder", made_of, str(tmp_path)).teacher
     package = resemblyzer.VoiceEncoder("cpu", verbose=False)
     for seed in range(4):
-        voice = resemblyzer.normalize_volume(videos.voice(seed, 5.0), -30)
-        assert network(voice[None]).numpy()[0] @ package.embed_utterance(voice) > 0.97
+        voice = resemblyzer.normalize_volume(videos.voice(seed, 5.0), -25)  # the level at which ours hears
+        assert network(voice[None]).numpy()[0] @ package.embed_utterance(voice) > 0.98
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
