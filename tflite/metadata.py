@@ -69,7 +69,9 @@ def _metadata(tree: schema.ModelT) -> bytes:
 
 def _subgraph(tree: schema.ModelT, index: int) -> dict[int, Any]:
     graph = tree.subgraphs[index]
-    (signature,) = [signature for signature in tree.signatureDefs if signature.subgraphIndex == index]
+    signature = next((signature for signature in tree.signatureDefs if signature.subgraphIndex == index), None)
+    if signature is None:  # part of a loop
+        return {0: graph.name.decode()}
     names = {tensor.tensorIndex: tensor.name.decode() for tensor in [*signature.inputs, *signature.outputs]}
     return {
         0: signature.signatureKey.decode(),

@@ -32,8 +32,8 @@ def test_resemblyzer_says_of_a_voice_what_its_package_does(tiny, networks):
     network = trained.make("speech_encoder", made_of, networks).teacher
     package = resemblyzer.VoiceEncoder("cpu", verbose=False)
     for seed in range(4):
-        voice = resemblyzer.normalize_volume(videos.voice(seed, 5.0), -30)
-        assert network(voice[None]).numpy()[0] @ package.embed_utterance(voice) > 0.97
+        voice = resemblyzer.normalize_volume(videos.voice(seed, 5.0), -25)  # the level at which ours hears
+        assert network(voice[None]).numpy()[0] @ package.embed_utterance(voice) > 0.98
 
 
 @needs_teachers
