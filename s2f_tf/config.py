@@ -502,6 +502,28 @@ PRESETS = {
         generation=GenerationConfig(steps=4800, consistency=1.5),
         loop=LoopConfig(validate_every=50),
     ),
+    # As `people`, with S and F made of teachers' networks (`--networks`). Two last layers cannot learn faces by heart,
+    # so more numbers and a steeper softmax serve them, and a painted rectangle does not.
+    "taught": Config(
+        preset="taught",
+        embedding_size=64,
+        data=DataConfig(
+            face_size=64,
+            window_seconds=2.0,
+            colour_jitter=0.1,
+            noise_db=-30.0,
+            noise_fall_db=0.0,
+            babble=0.0,
+            channel=0.0,
+        ),
+        speech_encoder=SpeechEncoderConfig(network="resemblyzer"),
+        face_encoder=FaceEncoderConfig(network="dlib"),
+        matching=MatchingConfig(
+            steps=300, judge_steps=100, warmup_steps=30, scale=2.0, weight_decay=0.05, ema_decay=0.99
+        ),
+        generation=GenerationConfig(steps=3600, consistency=1.0),
+        loop=LoopConfig(validate_every=50),
+    ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(
         preset="paper",

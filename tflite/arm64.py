@@ -24,8 +24,9 @@ _EMULATOR = "qemu-aarch64-static"
 # A phone of 2018. Told nothing, the emulator has newer instructions for eight bits, too, and counts wrong: int8 matched
 # no better than chance. With these, every variant computes what it does on x86-64.
 _PROCESSOR = "cortex-a76"
-_PACKAGES = ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6")
-_WHEELS = ("ai-edge-litert==2.1.4", "numpy==1.26.4")  # LiteRT 2.3.0 crashes under this emulator
+_PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
+_WHEELS = ("ai-edge-litert==2.1.4", "numpy==2.2.6")  # LiteRT 2.3.0 crashes under this emulator
+_PYTHON = "usr/bin/python3"  # Debian's own, whose version is that of what it leads to
 _ROOT = pathlib.Path(__file__).resolve().parent.parent  # from which the worker imports this folder, and no other
 
 
@@ -39,7 +40,7 @@ class Arm64LiteRT(Runtime):
             raise UserError(
                 f"no arm64 environment is there: `python -m {__package__}.arm64` sets it up where {_EMULATOR} is"
             )
-        python = [_EMULATOR, "-cpu", _PROCESSOR, "-L", folder, os.path.join(folder, "usr/bin/python3.11")]
+        python = [_EMULATOR, "-cpu", _PROCESSOR, "-L", folder, os.path.join(folder, _PYTHON)]
         variables = {**os.environ, "PYTHONPATH": os.path.join(folder, "wheels")}
         self._process = subprocess.Popen(
             [*python, "-m", "tflite.arm64_worker", os.path.abspath(path)],
@@ -100,9 +101,14 @@ def set_up() -> str:
         root = os.path.join(scratch, "root")
         for package in _download_packages(scratch):
             _run("dpkg-deb", "--extract", package, root)
+        if not os.path.isdir(os.path.join(root, "lib")):  # which, from Debian 13 on, is in no package of these
+            os.symlink("usr/lib", os.path.join(root, "lib"))
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
         platforms = ["--platform=manylinux_2_27_aarch64", "--platform=manylinux2014_aarch64"]
-        _run(*pip, "--only-binary=:all:", *platforms, "--python-version=3.11", f"--target={root}/wheels", *_WHEELS)
+        version = os.readlink(os.path.join(root, _PYTHON)).removeprefix("python")
+        _run(
+            *pip, "--only-binary=:all:", *platforms, f"--python-version={version}", f"--target={root}/wheels", *_WHEELS
+        )
         with contextlib.suppress(FileExistsError):
             os.rename(root, folder)
     return folder

@@ -51,7 +51,7 @@ def test_every_preset_builds_and_no_convolution_strides_beyond_its_kernel(name):
     for network in trained.NETWORKS:
         layers = trained.make(network, preset)._flatten_layers()
         convolutions = [layer for layer in layers if isinstance(layer, (keras.layers.Conv1D, keras.layers.Conv2D))]
-        assert convolutions
+        assert convolutions or preset.speech_encoder.network == "resemblyzer"
         for layer in convolutions:
             assert all(k >= s for k, s in zip(layer.kernel_size, layer.strides, strict=True)), layer.name
 
