@@ -7,6 +7,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests start programs while gRPC's threads run. Its handlers of fork() can then abort the process; and what is started
 # here calls exec() at once, which needs none of them.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads of one would wait for the other's
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import keras
 import numpy as np
