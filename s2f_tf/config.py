@@ -236,9 +236,7 @@ class GenerationConfig:
     alone: float = setting(
         0.0, "share of clips that are faces of `--faces`, whose c is of F instead of S", low=0.0, high=0.9, absent=0.0
     )
-    alone_noise: float = setting(
-        0.5, "length of the noise added to c where it is of F, and then of length 1", low=0.0, absent=0.5
-    )
+    alone_noise: float = setting(0.5, "length of the noise that is added to c where F gives it", low=0.0, absent=0.5)
 
 
 @dataclasses.dataclass(frozen=True)
