@@ -1,4 +1,4 @@
-"""Whether generated faces are copies of training faces. `docs/evaluation.md` states the protocol in full."""
+"""Whether generated faces are copies of training faces. `docs/evaluation.md` has the protocol."""
 
 import dataclasses
 

@@ -1,6 +1,6 @@
 """What of a generated face comes from the voice (c) and what does not (z), on synthetic speakers of known factors.
 
-`docs/evaluation.md` states the protocol in full. A small network, trained on the real faces of the training split,
+`docs/evaluation.md` has the protocol. A small network, trained on the real faces of the training split,
 reads the factors back from a face. It serves evaluation alone and never sees a generated face while it learns.
 """
 

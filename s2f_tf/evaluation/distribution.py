@@ -1,4 +1,4 @@
-"""How near the generated faces as a whole are to the real ones. `docs/evaluation.md` states the protocol in full.
+"""How near the generated faces as a whole are to the real ones. `docs/evaluation.md` has the protocol.
 
 Faces are compared as the features h(y) of the judge's face encoder, since no network trained on photographs at large is
 used here: so the distances are called Fréchet-judge and KID-judge, and compare with no FID or KID of elsewhere.

@@ -1,4 +1,4 @@
-"""Whether generated faces go with the voices they were drawn from. `docs/evaluation.md` states the protocol in full.
+"""Whether generated faces go with the voices they were drawn from. `docs/evaluation.md` has the protocol.
 
 The judge is a pair of speech and face encoder trained by matching from another seed, which generation never saw.
 """

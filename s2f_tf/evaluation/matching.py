@@ -1,4 +1,4 @@
-"""How well voices and faces of held-out speakers are matched. `docs/evaluation.md` states the protocol in full.
+"""How well voices and faces of held-out speakers are matched. `docs/evaluation.md` has the protocol.
 
 Every clip of the split is a query once in each direction: its whole utterance against faces, and its first face against
 utterances. Negatives are clips of other speakers; a speaker's other clips are left out. Nothing is drawn at random: the

@@ -1,4 +1,4 @@
-"""How matching stands up to shorter and worse sound. `docs/evaluation.md` states the protocol in full.
+"""How matching stands up to shorter and worse sound. `docs/evaluation.md` has the protocol.
 
 The voices of at most 500 clips are shortened or spoilt, and matched with the faces of the same clips. Synthetic
 speakers are made to speak again, for longer than in the corpus; of a recorded corpus the clips that are long enough
