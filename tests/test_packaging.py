@@ -153,7 +153,8 @@ class Installed:
         folder.mkdir()
         self.bin, self.folder, self.ran = environment / "bin", folder, set()
         (packages,) = environment.glob("lib/python*/site-packages")
-        (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+        # With its own .pth files: from 3.12 on, one of them brings the distutils that TensorFlow imports.
+        (packages / "dependencies.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})")
         self._python(*PIP, "install", "--no-index", "--no-deps", wheel)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
         command = [self.bin / "python", "-c", SCRIPTS]

@@ -16,6 +16,7 @@ PACKAGES = {
     "apksigner": "apksigner",
     "chromedriver": "chromium-driver",
     "chromium": "chromium",
+    "chroot": "coreutils",
     "ip": "iproute2",
     "jar": "default-jdk-headless",
     "java": "default-jdk-headless",

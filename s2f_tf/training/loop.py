@@ -40,6 +40,11 @@ def choose_strategy() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
+def may_compute() -> bool:
+    """Whether anything may be computed before `choose_strategy`: several workers must make their strategy first."""
+    return not os.environ.get("TF_CONFIG")
+
+
 def place(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """This process's number among the workers, and how many there are. Number 0, the chief, writes the files."""
     resolver = strategy.cluster_resolver

@@ -4,14 +4,18 @@ import keras
 import tensorflow as tf
 
 from s2f_tf.config import ConfigError
+from s2f_tf.training import loop
 
 
 def use(precision: str) -> None:
     """Sets the arithmetic of every layer made from now on: `config.precision`.
 
-    Raises `ConfigError` where this machine has none of that kind: a processor without AVX-512 has no bfloat16.
+    Raises `ConfigError` where this machine has none of that kind: a processor without AVX-512 has no bfloat16. One of
+    several workers does not look.
     """
     keras.config.set_dtype_policy(precision)
+    if precision == "float32" or not loop.may_compute():
+        return
     kind = keras.config.dtype_policy().compute_dtype
     x, kernel, bias = tf.ones([1, 8, 8, 4], kind), tf.ones([3, 3, 4, 4], kind), tf.ones([4], kind)
 

@@ -113,8 +113,9 @@ def require_teachers(config: Config, teachers: str | None) -> None:
             "--networks is given, and no setting asks for one: --speech_encoder.network=resemblyzer and "
             "--face_encoder.network=dlib do"
         )
-    for name in config.teachers:
-        trained.make(name, config, teachers)
+    if loop.may_compute():
+        for name in config.teachers:
+            trained.make(name, config, teachers)
 
 
 def train(
@@ -147,7 +148,7 @@ def train(
                     f"pretraining.teacher is {config.pretraining.teacher}, and no teacher was asked about all of "
                     f"{learnt.folder}: `python -m pipelines.teach --corpus=...` asks, or set it to 0"
                 )
-    if config.start_from:  # is it whole?
+    if config.start_from and loop.may_compute():  # is it whole?
         for name in ENCODERS:
             trained.load_network(name, _origin(config))
     strategy = loop.choose_strategy()

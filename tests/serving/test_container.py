@@ -20,7 +20,7 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / "serving" / "deploy"
 
-TOOLS = ("unshare", "nsenter", "setpriv", "ip")
+TOOLS = ("unshare", "nsenter", "setpriv", "chroot", "ip")
 NAMESPACES = ("unshare", "--mount", "--net", "--propagation=private")
 # $0 is a folder, which gets the root of each stage; $PACKAGES is where those are that stand for pip's.
 MOUNTS = """
