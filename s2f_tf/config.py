@@ -459,6 +459,27 @@ def _check_one(name: str, field: dataclasses.Field, kind: type, value: Any) -> N
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not '{value}'")
 
 
+# Hundreds of people, a clip or two of each, on two CPU cores: `docs/people.md` says what each change is worth.
+_PEOPLE = Config(
+    preset="people",
+    embedding_size=8,
+    # Recordings of hundreds of people differ as it is: more of that was worth nothing.
+    data=DataConfig(
+        face_size=64,
+        window_seconds=2.0,
+        colour_jitter=0.1,
+        erase=0.5,
+        noise_db=-30.0,
+        noise_fall_db=0.0,
+        babble=0.0,
+        channel=0.0,
+    ),
+    matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
+    # `consistency` is a third of that of `demo`, given the smaller scale.
+    generation=GenerationConfig(steps=4800, consistency=1.5),
+    loop=LoopConfig(validate_every=50),
+)
+
 PRESETS = {
     # Two CPU cores. Its faces are drawn where they belong: shifted and tinted, they would teach the face encoder to see
     # less of the nose, which is a few pixels wide (`docs/training.md`).
@@ -480,47 +501,18 @@ PRESETS = {
         generation=GenerationConfig(steps=6, penalty_every=2),
         loop=LoopConfig(log_every=1, checkpoint_every=2, picture_every=3, validate_every=2),
     ),
-    # Hundreds of people, a clip or two of each, on two CPU cores: `docs/people.md` says what each change is worth.
-    "people": Config(
-        preset="people",
-        embedding_size=8,
-        # Recordings of hundreds of people differ as it is: more of that was worth nothing.
-        data=DataConfig(
-            face_size=64,
-            window_seconds=2.0,
-            colour_jitter=0.1,
-            erase=0.5,
-            noise_db=-30.0,
-            noise_fall_db=0.0,
-            babble=0.0,
-            channel=0.0,
-        ),
-        matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
-        # `consistency` is a third of that of `demo`, given the smaller scale.
-        generation=GenerationConfig(steps=4800, consistency=1.5),
-        loop=LoopConfig(validate_every=50),
-    ),
+    "people": _PEOPLE,
     # As `people`, with S and F made of teachers' networks (`--networks`). Two last layers cannot learn faces by heart,
     # so more numbers and a steeper softmax serve them, and a painted rectangle does not.
-    "taught": Config(
+    "taught": dataclasses.replace(
+        _PEOPLE,
         preset="taught",
         embedding_size=64,
-        data=DataConfig(
-            face_size=64,
-            window_seconds=2.0,
-            colour_jitter=0.1,
-            noise_db=-30.0,
-            noise_fall_db=0.0,
-            babble=0.0,
-            channel=0.0,
-        ),
+        data=dataclasses.replace(_PEOPLE.data, erase=0.0),
         speech_encoder=SpeechEncoderConfig(network="resemblyzer"),
         face_encoder=FaceEncoderConfig(network="dlib"),
-        matching=MatchingConfig(
-            steps=300, judge_steps=100, warmup_steps=30, scale=2.0, weight_decay=0.05, ema_decay=0.99
-        ),
+        matching=dataclasses.replace(_PEOPLE.matching, steps=300, judge_steps=100, scale=2.0),
         generation=GenerationConfig(steps=3600, consistency=1.0),
-        loop=LoopConfig(validate_every=50),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(
