@@ -43,7 +43,7 @@ class Dlib(TeacherNetwork):
         super().__init__(name="dlib")
         self.units = SIZE
 
-    def make(self) -> None:
+    def build(self, input_shape: tuple) -> None:
         """Makes the weights; the size of a face is left open."""
         self.convolutions = []
         for i, (side, stride, before, after) in enumerate(convolutions()):
@@ -60,6 +60,7 @@ class Dlib(TeacherNetwork):
             self.convolutions.append(layer)
         self.numbers = keras.layers.Dense(SIZE, use_bias=False, dtype=self.dtype_policy, name="numbers")
         self.numbers.build((None, after))
+        super().build(input_shape)
 
     def call(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """What it says, float32 [B, 128]."""

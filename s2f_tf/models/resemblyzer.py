@@ -32,7 +32,7 @@ class Resemblyzer(TeacherNetwork):
         super().__init__(name="resemblyzer")
         self._filters, self._bands = _spectrum_filters(), _mel_bands()
 
-    def make(self) -> None:
+    def build(self, input_shape: tuple) -> None:
         """Makes the weights: gates lie as input, forget, cell, output."""
         self.layers = []
         for i, before in enumerate((BANDS, *[SIZE] * (LAYERS - 1))):
@@ -43,6 +43,7 @@ class Resemblyzer(TeacherNetwork):
             self.layers.append((*kernels, bias))
         self.kernel = self.add_weight(name="dense_kernel", shape=(SIZE, SIZE))
         self.bias = self.add_weight(name="dense_bias", shape=(SIZE,), initializer="zeros")
+        super().build(input_shape)
 
     def call(self, waveform: keras.KerasTensor) -> keras.KerasTensor:
         """What it says, float32 [B, 256]."""

@@ -9,19 +9,15 @@ class TeacherNetwork(keras.layers.Layer):
     Its weights are in a file of its name, which `pipelines.networks` writes, and `trained.make` reads as training
     begins. From then on they are among those of S or F, and neither the file nor the packages are needed.
 
-    Who inherits makes all weights in `make`; `call` works at full precision, and returns what the network says, [B, K].
+    Who inherits makes all weights in `build`, and then calls this one's; `call` works at full precision, and returns
+    what the network says, [B, K].
     """
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype=keras.config.floatx())
 
-    def make(self) -> None:
-        """Makes the weights."""
-        raise NotImplementedError
-
     def build(self, input_shape: tuple) -> None:
-        """Makes the weights, which stay as they are."""
-        self.make()
+        """Lets the weights stay as they are, once they are made."""
         self.trainable = False  # only what is there already is told
 
     def by_name(self) -> dict[str, keras.Variable]:
