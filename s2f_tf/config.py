@@ -315,6 +315,16 @@ class Config:
         return {name: network for name, (network, learnt) in made_of.items() if network != learnt}
 
     @property
+    def taught(self) -> str:
+        """A sentence for whoever meets the model, where it is taught, and "" where it is self-supervised."""
+        if self.teachers:
+            names = " and ".join(self.teachers.values())
+            return f"This model is taught: made with {names}, which learnt from labels."
+        if self.pretraining.teacher and (self.pretraining.voice_steps or self.pretraining.face_steps):
+            return "This model is taught: it learnt from networks that learnt from labels."
+        return ""
+
+    @property
     def window_samples(self) -> int:
         """Samples in a training window."""
         return round(self.data.window_seconds * SAMPLE_RATE)

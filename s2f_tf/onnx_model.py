@@ -1,7 +1,6 @@
 """The networks as ONNX models, for runtimes other than TensorFlow's: a file for each question."""
 
 import os
-import shutil
 
 import onnx
 import tensorflow as tf
@@ -29,7 +28,7 @@ def export(workdir: str, output: str) -> str:
     """
     signatures = saved_model.Signatures(workdir)
     configuration.save(signatures.config, output)
-    shutil.copy(saved_model.MODEL_CARD, output)
+    saved_model.write_model_card(signatures.config, output)
     for name, function in _functions(signatures).items():
         path = os.path.join(output, f"{name}.onnx")
         with written_aside(path) as part:

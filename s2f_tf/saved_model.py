@@ -17,7 +17,7 @@ from s2f_tf.data import audio, face, png
 from s2f_tf.latent import z_from_seed
 from s2f_tf.models import layers, trained
 
-MODEL_CARD = os.path.join(os.path.dirname(__file__), "model_card.md")
+_MODEL_CARD = os.path.join(os.path.dirname(__file__), "model_card.md")
 
 
 class Signatures:
@@ -167,6 +167,14 @@ def save(
     tf.saved_model.save(module, folder, functions)
 
 
+def write_model_card(config: configuration.Config, folder: str) -> None:
+    """Writes `model_card.md`, which says of a model that is taught, first of all, that it is."""
+    with open(_MODEL_CARD, encoding="utf-8") as file:
+        title, text = file.read().split("\n\n", 1)
+    with open(os.path.join(folder, os.path.basename(_MODEL_CARD)), "w", encoding="utf-8") as file:
+        file.write("\n\n".join(filter(None, (title, config.taught, text))))
+
+
 def export(workdir: str, output: str) -> str:
     """Writes the next numbered version below `output`, aside and then renamed, and returns its folder.
 
@@ -182,7 +190,7 @@ def export(workdir: str, output: str) -> str:
     extra = os.path.join(aside, "assets.extra")
     os.makedirs(extra)
     configuration.save(signatures.config, extra)
-    shutil.copy(MODEL_CARD, extra)
+    write_model_card(signatures.config, extra)
     warmup.write_requests(signatures.config, extra)
     versions = [int(name) for name in os.listdir(output) if re.fullmatch(r"\d+", name)]
     folder = os.path.join(output, str(max(versions, default=0) + 1))

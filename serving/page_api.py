@@ -69,6 +69,7 @@ class PageApi:
                 "sample_rate": config.SAMPLE_RATE,
                 "min_seconds": config.MIN_SECONDS,
                 "max_seconds": config.MAX_SECONDS,
+                "taught": settings.taught,
             }
         )
 

@@ -124,3 +124,13 @@ def test_a_folder_without_config_is_no_work_directory(tmp_path):
 def test_a_config_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.preset("demo").seed = 1
+
+
+def test_a_model_says_of_whom_it_learnt_where_that_is_not_its_clips_alone():
+    said = {name: config.preset(name).taught for name in config.PRESETS}
+    assert said.pop("taught") == "This model is taught: made with resemblyzer and dlib, which learnt from labels."
+    assert set(said.values()) == {""}
+    teacher, steps = {"pretraining.teacher": 10.0}, {"pretraining.face_steps": 3}
+    people = config.preset("people")
+    assert config.override(people, teacher).taught == config.override(people, steps).taught == ""
+    assert config.override(people, teacher | steps).taught.startswith("This model is taught: ")

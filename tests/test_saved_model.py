@@ -1,5 +1,6 @@
 import io
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 from same import assert_same_picture
 
+import s2f_tf
 from s2f_tf import config, saved_model
 from s2f_tf.models import trained
 
@@ -151,6 +153,17 @@ def test_versions_are_numbered_whole_and_carry_config_and_model_card(exported, w
     assert config.load(f"{again}/assets.extra") == tiny
     with open(f"{again}/assets.extra/model_card.md") as card:
         assert "must never be used" in card.read().lower()
+
+
+def test_the_card_of_a_model_that_is_taught_says_so_and_that_of_another_is_the_packages(tiny, tmp_path):
+    cards = []
+    for of in (tiny, config.override(tiny, {"speech_encoder.network": "resemblyzer"})):
+        saved_model.write_model_card(of, str(tmp_path))
+        cards.append((tmp_path / "model_card.md").read_text())
+    assert cards[0] == (pathlib.Path(s2f_tf.__file__).parent / "model_card.md").read_text()
+    paragraphs = cards[1].split("\n\n")
+    assert "made with resemblyzer, which learnt from labels" in paragraphs.pop(1)
+    assert "\n\n".join(paragraphs) == cards[0]
 
 
 def test_core_operations_alone(exported):

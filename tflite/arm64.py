@@ -103,6 +103,12 @@ def set_up() -> str:
             _run("dpkg-deb", "--extract", package, root)
         if not os.path.isdir(os.path.join(root, "lib")):  # which, from Debian 13 on, is in no package of these
             os.symlink("usr/lib", os.path.join(root, "lib"))
+        # Where LiteRT cannot read how many cores there are, as in a chroot without /sys, it leaves XNNPACK out, and its
+        # other kernels round eight bits otherwise. The emulator looks here before it looks at the machine.
+        cores = pathlib.Path(root, "sys/devices/system/cpu")
+        cores.mkdir(parents=True)
+        for name in ("possible", "present"):
+            cores.joinpath(name).write_text("0\n")
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
         platforms = ["--platform=manylinux_2_27_aarch64", "--platform=manylinux2014_aarch64"]
         version = os.readlink(os.path.join(root, _PYTHON)).removeprefix("python")
@@ -116,7 +122,7 @@ def set_up() -> str:
 
 def _folder() -> str:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache, "s2f_tf", "arm64-" + "-".join(wheel.replace("==", "-") for wheel in _WHEELS))
+    return os.path.join(cache, "s2f_tf", "arm64-one-core-" + "-".join(wheel.replace("==", "-") for wheel in _WHEELS))
 
 
 def _download_packages(scratch: str) -> list[str]:

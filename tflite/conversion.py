@@ -65,7 +65,7 @@ def convert(workdir: str, output: str, corpus: str | None = None, window_seconds
                 print(f"{description.file_name(variant)}: not made, since eight bits are too few for a teacher's S")
                 continue
             converted = _converted(variant, source, samples, models.get("float32"))
-            models[variant] = metadata.describe(converted)
+            models[variant] = metadata.describe(converted, config.taught)
             require_built_in(models[variant], variant)
             print(f"{description.file_name(variant)}: {len(models[variant]) / 1e6:.2f} MB", flush=True)
     for variant, model in models.items():

@@ -20,14 +20,14 @@ _FEATURE, _IMAGE, _AUDIO = np.uint8(1), np.uint8(2), np.uint8(4)  # kinds of con
 _RGB = np.int8(1)
 
 
-def describe(model: bytes) -> bytes:
-    """A converted model with its metadata: rates, lengths, ranges and licence.
+def describe(model: bytes, taught: str) -> bytes:
+    """A converted model with its metadata: rates, lengths, ranges, licence, and whether it is `Config.taught`.
 
     Of the runtime versions that the converter wrote, of which all but one may be empty, one is left.
     """
     tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     runtime = minimum_runtime(model).encode().ljust(16, b"\0")  # as long as the converter makes it
-    entries = {b"CONVERSION_METADATA": None, _RUNTIME: runtime, _NAME: _metadata(tree)}
+    entries = {b"CONVERSION_METADATA": None, _RUNTIME: runtime, _NAME: _metadata(tree, taught)}
     kept = []
     for name, data in entries.items():
         entry = next((entry for entry in tree.metadata if entry.name == name), None) or schema.MetadataT()
@@ -52,11 +52,11 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in version.split(".") if number)
 
 
-def _metadata(tree: schema.ModelT) -> bytes:
+def _metadata(tree: schema.ModelT, taught: str) -> bytes:
     builder = flatbuffers.Builder()
     fields = {
         0: "s2f",
-        1: "Hears a voice and draws faces that could belong to it. Every face is synthetic, and is nobody's.",
+        1: f"Hears a voice and draws faces that could belong to it. Every face is synthetic, and is nobody's. {taught}",
         2: s2f_tf.__version__,
         3: [_subgraph(tree, index) for index in range(len(tree.subgraphs))],
         4: "s2f_tf",

@@ -178,7 +178,10 @@ def _sound(conditions: list[dict[str, Any]]) -> Table:
 
 
 def answers(tree: Mapping[str, Any]) -> str:
-    """Is it any good? Eight lines of at most 80 columns for a person, or six where no factors are known."""
+    """Is it any good? Eight lines of at most 80 columns for a person, or six where no factors are known.
+
+    Where the model is taught, one more says so.
+    """
     matching, judged = tree["matching"]["voice_to_face"], tree["generation"]["judge"]["voice_to_generated"]
     ways = 10 if "accuracy_k10" in matching else 2
     accuracy = f"accuracy_k{ways}"
@@ -204,7 +207,8 @@ def answers(tree: Mapping[str, Any]) -> str:
     known = [row for row in rows if row[1]]
     width = max(len(found) for _, found, words in known if words)
     head = f"{tree['speakers']} speakers, {tree['clips']} clips, split '{tree['split']}'; in percent, 95 % intervals"
-    return "\n".join([head, *(f"{question:18}{found:{width}}  {words}".rstrip() for question, found, words in known)])
+    lines = [head, *(f"{question:18}{found:{width}}  {words}".rstrip() for question, found, words in known)]
+    return "\n".join(filter(None, [*lines, tree["taught"]]))
 
 
 def text(tree: Mapping[str, Any]) -> str:
@@ -249,7 +253,7 @@ def write(run: Run, corpus: reader.Corpus, measured: Measured, folder: str) -> s
         f'<p class="note">{tree["speakers"]} speakers and {tree["clips"]} clips of the split '
         f"<b>{html.escape(tree['split'])}</b> of <b>{html.escape(_name(corpus.folder))}</b>. "
         "In brackets, 95 % intervals from a bootstrap over speakers. Every face but those called true or training is "
-        "synthetic, drawn from a voice; none is the face of whoever spoke.</p>"
+        f"synthetic, drawn from a voice; none is the face of whoever spoke. {tree['taught']}</p>"
     )
     page.add("<h2>Faces from voices</h2>")
     examples = pictures.held_out_examples(run.speech_encoder, corpus, tree["split"], run.config, _FACES)

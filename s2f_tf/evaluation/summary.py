@@ -83,6 +83,7 @@ def measure(
     figures: dict[str, Any] = {
         "corpus": _digest(embedded),
         "split": split,
+        "taught": run.config.taught,
         "clips": len(embedded.ids),
         "speakers": count,
     }

@@ -56,6 +56,7 @@ async function start() {
   drawWaveform(element("waveform"), new Float32Array(1));
   try {
     model = await connected;
+    element("taught").textContent = model.info.taught;
   } catch (error) {
     say(error.message, true);
     for (const control of document.querySelectorAll("button, input")) control.disabled = true;

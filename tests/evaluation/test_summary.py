@@ -1,7 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from s2f_tf import config
 from s2f_tf.data import clip, reader
 from s2f_tf.evaluation import report, results, summary
 from s2f_tf.evaluation.run import Run
@@ -27,8 +30,13 @@ def few(tmp_path):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_the_fewest_speakers_are_told_what_can_be_said_of_them(tiny_run, few, tmp_path, terminal):
-    run = Run(tiny_run)
+def test_the_fewest_speakers_are_told_what_can_be_said_of_them_and_that_the_model_is_taught(
+    tiny, tiny_run, few, tmp_path, terminal
+):
+    taught = config.override(tiny, {"pretraining.teacher": 10.0, "pretraining.face_steps": 3})
+    shutil.copytree(tiny_run, tmp_path / "run")
+    config.save(taught, tmp_path / "run")
+    run = Run(str(tmp_path / "run"))
     resize, rows = terminal
     resize(80)
     measured = summary.measure(run, few, "test")
@@ -46,6 +54,7 @@ def test_the_fewest_speakers_are_told_what_can_be_said_of_them(tiny_run, few, tm
         f"spoilt voices: {len(measured.figures['sound'])} of {len(measured.figures['sound'])} conditions",
     ]
     said = {row[:18].strip(): row[18:] for row, _ in shown[8:]}
+    assert shown[-1][0] == taught.taught
     matched = measured.figures["matching"]["voice_to_face"]["accuracy_k2"]
     assert said["Does it hear?"].startswith(f"{100 * matched.value:.1f} ({100 * matched.low:.1f}..")
     assert said["Does it hear?"].endswith("of 2 (guess: 50)")
@@ -57,5 +66,6 @@ def test_the_fewest_speakers_are_told_what_can_be_said_of_them(tiny_run, few, tm
     output = tmp_path / "evaluation"
     results.save(measured.figures, str(output))
     report.write(run, few, measured, str(output))
-    assert "kid-judge" in (output / "report.html").read_text()
+    page = (output / "report.html").read_text()
+    assert "kid-judge" in page and taught.taught in page
     assert "kid_judge" not in results.compare(str(output), str(output))

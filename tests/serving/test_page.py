@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import requests
 import soundfile
 from PIL import Image
 from same import assert_same_picture
@@ -16,6 +17,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from skimage import data
 
 import s2f_tf
+from s2f_tf import config
 from s2f_tf.config import SyntheticConfig
 from s2f_tf.data import synthetic
 from s2f_tf.data.voice import voiced_seconds
@@ -112,6 +114,16 @@ def start_to_speak(driver):
     record.click()
     wait(driver, lambda: status(driver).startswith("Listening"))
     return record
+
+
+def test_it_says_of_a_model_that_is_taught_alone_that_it_is(browser, site, start_server, demo, tmp_path):
+    settings = config.preset("taught")
+    shutil.copytree(f"{demo}/1", tmp_path / "1")
+    config.save(settings, tmp_path / "1" / "assets.extra")
+    driver = browser()
+    driver.get(start_server("--model_name=s2f", f"--model_base_path={tmp_path}").url + "/")
+    wait(driver, lambda: find(driver, "#taught").text == settings.taught)
+    assert requests.get(f"{site.url}/info", timeout=WAIT).json()["taught"] == ""
 
 
 def test_speaking_brings_faces(page):

@@ -1,5 +1,6 @@
 import contextlib
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -33,6 +34,14 @@ def test_the_processor_of_phones_hears_and_draws_the_same(tiny, tiny_models, var
     expected = here.draw(here.embed(waveform), z)
     assert face.shape == expected.shape and face.dtype == np.uint8
     assert np.abs(face.astype(float) - expected).max() <= 1
+
+
+@pytest.mark.tools("qemu-aarch64-static")
+@pytest.mark.usefixtures("emulator")
+def test_what_is_emulated_has_one_core_so_that_litert_chooses_the_same_kernels_whatever_this_machine_shows_of_its_own():
+    folder, read = arm64.environment(), "print(open('/sys/devices/system/cpu/possible').read())"
+    python = ["qemu-aarch64-static", "-L", folder, os.path.join(folder, "usr/bin/python3")]
+    assert subprocess.check_output([*python, "-c", read], text=True).split() == ["0"]
 
 
 @pytest.mark.tools("qemu-aarch64-static")

@@ -261,6 +261,7 @@ def test_where_s_is_a_teachers_network_floats_alone_are_made_and_every_runtime_s
     conversion.convert(run, folder, tiny_corpus, 1.0)
     assert "s2f_int8.tflite: not made" in capsys.readouterr().out
     assert sorted(os.listdir(folder)) == ["s2f.json", "s2f_float16.tflite", "s2f_float32.tflite"]
+    assert settings.taught.encode() in model(folder, "float32")
     voice = next(iter(reader.clips(reader.Corpus(tiny_corpus), "test", 16, limit=1))).waveform
     waveform = np.resize(voice, SAMPLE_RATE)[None]
     expected = trained.load_network("speech_encoder", run)(waveform)
@@ -272,6 +273,8 @@ def test_where_s_is_a_teachers_network_floats_alone_are_made_and_every_runtime_s
         expected = trained.load_network("speech_encoder", run)(np.repeat(waveform[:, :samples], 2, axis=0))
         (embedding,) = hear.run(None, {"waveform": np.repeat(waveform[:, :samples], 2, axis=0)})
         np.testing.assert_allclose(embedding, expected, atol=1e-4)
-    model = tf.saved_model.load(saved_model.export(run, str(tmp_path / "saved_model")))
-    embedded = model.signatures["embed_speech"](wav_bytes=tf.constant([audio.encode_wav(waveform[0])] * 2))["embedding"]
+    served = tf.saved_model.load(saved_model.export(run, str(tmp_path / "saved_model")))
+    embedded = served.signatures["embed_speech"](wav_bytes=tf.constant([audio.encode_wav(waveform[0])] * 2))[
+        "embedding"
+    ]
     np.testing.assert_allclose(embedded, expected, atol=1e-3)  # sixteen bits

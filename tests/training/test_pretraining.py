@@ -9,7 +9,7 @@ from s2f_tf import config
 from s2f_tf.config import ConfigError
 from s2f_tf.data import reader
 from s2f_tf.models import trained
-from s2f_tf.training import loop, stages, validation
+from s2f_tf.training import stages, validation
 from s2f_tf.training.pretraining import HALVES, PretrainingTrainer
 
 # Other voices, of a worker's own share, would tell one device from two.
@@ -58,44 +58,25 @@ def test_two_devices_make_the_step_of_one(settings, tiny_corpus, strategies, hal
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-def run(settings, corpus, workdir, strategy):
-    """Matching, with what goes before it."""
-    clips = validation.load(corpus, settings)
-    stages.train_matching(settings, corpus, workdir, strategy, clips)
-
-
 def test_matching_goes_on_from_what_pretraining_left_and_a_run_that_stopped_ends_as_one_that_did_not(
-    settings, tiny_corpus, strategies, tmp_path, monkeypatch
+    settings, tiny_corpus, strategies, tmp_path, trained_whole_and_stopped
 ):
     corpus = reader.Corpus(tiny_corpus)
-    ended = []
-    for name in ("whole", "stopped"):
-        workdir = str(tmp_path / name)
-        stages.claim(workdir, settings)
-        if name == "stopped":
-            save = loop.Loop._save
+    clips = validation.load(corpus, settings)
 
-            def stop(self, step, positions, save=save):
-                save(self, step, positions)
-                if step == 2 and self.trainer.name == "pretraining_face":
-                    raise loop.Interrupted("as by a signal")
+    def train(folder, settings=settings):
+        stages.claim(str(folder), settings)
+        stages.train_matching(settings, corpus, str(folder), strategies[1], clips)
 
-            with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
-                patch.setattr(loop.Loop, "_save", stop)
-                run(settings, corpus, workdir, strategies[1])
-        run(settings, corpus, workdir, strategies[1])
-        ended.append([trained.load_network(name, workdir).get_weights() for name in HALVES.values()])
+    folders = trained_whole_and_stopped(train, HALVES.values(), "pretraining_face", 2)
+    for folder in folders:
         for half in HALVES:
-            assert (tmp_path / name / f"pretraining_{half}" / "log.jsonl").read_text().count("agreement") == 4
-    for one, other in zip(*ended, strict=True):
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_array_equal(a, b)
-    afresh = config.override(settings, {"pretraining.voice_steps": 0, "pretraining.face_steps": 0})
-    stages.claim(str(tmp_path / "afresh"), afresh)
-    run(afresh, corpus, str(tmp_path / "afresh"), strategies[1])
-    assert not np.array_equal(
-        trained.load_network("face_encoder", str(tmp_path / "afresh")).get_weights()[0], ended[0][1][0]
+            assert (folder / f"pretraining_{half}" / "log.jsonl").read_text().count("agreement") == 4
+    train(tmp_path / "afresh", config.override(settings, {"pretraining.voice_steps": 0, "pretraining.face_steps": 0}))
+    one, other = (
+        trained.load_network("face_encoder", str(folder)).get_weights() for folder in (folders[0], tmp_path / "afresh")
     )
+    assert not np.array_equal(one[0], other[0])
 
 
 def test_faces_that_nothing_would_learn_from_are_refused_before_any_work(tiny, tiny_corpus, tmp_path):

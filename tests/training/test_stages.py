@@ -62,22 +62,11 @@ def draw(tiny_corpus, tiny_run, strategies):
 
 
 def test_a_generator_that_learns_from_faces_alone_too_is_the_same_if_it_is_stopped_and_on_two_devices(
-    mixed, faces, draw, tmp_path, monkeypatch
+    mixed, faces, draw, tmp_path, trained_whole_and_stopped
 ):
-    whole = draw(mixed, tmp_path / "whole", faces)
-    save = loop.Loop._save
-
-    def stop(self, step, positions):
-        save(self, step, positions)
-        if step == 2:
-            raise loop.Interrupted("as by a signal")
-
-    with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
-        patch.setattr(loop.Loop, "_save", stop)
-        draw(mixed, tmp_path / "stopped", faces)
-    for a, b in zip(whole, draw(mixed, tmp_path / "stopped", faces), strict=True):
-        np.testing.assert_array_equal(a, b)
-    for a, b in zip(whole, draw(mixed, tmp_path / "two", faces, devices=2), strict=True):
+    whole, _ = trained_whole_and_stopped(lambda folder: draw(mixed, folder, faces), ["generator"], "generation", 2)
+    one = trained.load_network("generator", str(whole)).get_weights()
+    for a, b in zip(one, draw(mixed, tmp_path / "two", faces, devices=2), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-3)  # Adam amplifies the last bit
 
 
@@ -115,36 +104,22 @@ def by_a_teacher(tiny):
     return config.override(tiny, {"speech_encoder.network": "resemblyzer", "loop.checkpoint_every": 2})
 
 
-def match(settings, corpus, workdir, strategy, teachers):
-    corpus = reader.Corpus(corpus)
-    stages.train_matching(settings, corpus, workdir, strategy, validation.load(corpus, settings), teachers=teachers)
-
-
 def test_of_a_teachers_network_the_last_layer_is_learnt_and_a_run_that_stopped_ends_as_one_that_did_not(
-    by_a_teacher, tiny_corpus, teachers, strategies, tmp_path, monkeypatch
+    by_a_teacher, tiny_corpus, teachers, strategies, trained_whole_and_stopped
 ):
-    ended, save = [], loop.Loop._save
-    for name in ("whole", "stopped"):
-        workdir = str(tmp_path / name)
-        stages.claim(workdir, by_a_teacher)
-        if name == "stopped":
+    corpus = reader.Corpus(tiny_corpus)
+    clips = validation.load(corpus, by_a_teacher)
 
-            def stop(self, step, positions):
-                save(self, step, positions)
-                if step == 4:
-                    raise loop.Interrupted("as by a signal")
+    def train(folder):
+        stages.claim(str(folder), by_a_teacher)
+        stages.train_matching(by_a_teacher, corpus, str(folder), strategies[1], clips, teachers=teachers)
 
-            with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
-                patch.setattr(loop.Loop, "_save", stop)
-                match(by_a_teacher, tiny_corpus, workdir, strategies[1], teachers)
-        match(by_a_teacher, tiny_corpus, workdir, strategies[1], teachers)
-        ended.append(trained.load_network("speech_encoder", workdir))
-    for a, b in zip(ended[0].variables, ended[1].variables, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    whole, _ = trained_whole_and_stopped(train, ["speech_encoder"], "matching", 4)
+    ended = trained.load_network("speech_encoder", str(whole))
     fresh = trained.make("speech_encoder", by_a_teacher, teachers)
-    for name, variable in ended[0].teacher.by_name().items():
+    for name, variable in ended.teacher.by_name().items():
         np.testing.assert_array_equal(variable.numpy(), fresh.teacher.by_name()[name].numpy())
-    assert [variable.path for variable in ended[0].trainable_variables] == [
+    assert [variable.path for variable in ended.trainable_variables] == [
         "speech_encoder/head/kernel",
         "speech_encoder/head/bias",
     ]
