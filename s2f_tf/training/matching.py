@@ -8,6 +8,7 @@ from s2f_tf.models import trained
 from s2f_tf.models.face_encoder import FaceEncoder
 from s2f_tf.models.speech_encoder import SpeechEncoder
 from s2f_tf.training import contrast
+from s2f_tf.training.adamw import AdamW
 from s2f_tf.training.averages import MovingAverages
 
 
@@ -41,9 +42,7 @@ class MatchingTrainer(keras.Model):
             0.0, self.settings.steps, warmup_target=self.settings.learning_rate, warmup_steps=self.settings.warmup_steps
         )
         # Named, since a name that Keras chooses depends on what else was made before, and checkpoints go by name.
-        self.optimizer = keras.optimizers.AdamW(
-            schedule, weight_decay=self.settings.weight_decay, beta_2=0.99, name="optimizer"
-        )
+        self.optimizer = AdamW(schedule, weight_decay=self.settings.weight_decay, beta_2=0.99, name="optimizer")
         self.optimizer.build(self.trainable_variables)
 
     def start_from(self, workdir: str, prefix: str = "") -> None:

@@ -15,6 +15,7 @@ from s2f_tf.config import Config
 from s2f_tf.data import clip
 from s2f_tf.models import layers, trained
 from s2f_tf.training import contrast, replicas
+from s2f_tf.training.adamw import AdamW
 from s2f_tf.training.averages import MovingAverages
 
 HALVES = {"waveform": "speech_encoder", "face": "face_encoder"}  # what a half of a clip is seen or heard by
@@ -58,9 +59,7 @@ class PretrainingTrainer(keras.Model):
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0, steps, warmup_target=self.settings.learning_rate, warmup_steps=min(steps, self.settings.warmup_steps)
         )
-        self.optimizer = keras.optimizers.AdamW(
-            schedule, weight_decay=self.settings.weight_decay, beta_2=0.99, name="optimizer"
-        )
+        self.optimizer = AdamW(schedule, weight_decay=self.settings.weight_decay, beta_2=0.99, name="optimizer")
         self.optimizer.build(self.trainable_variables)
 
     def state(self) -> list[keras.Variable]:
