@@ -1,3 +1,4 @@
+import fcntl
 import os
 
 # The C++ log of missing GPUs would bury the tests' own output; and the numbers shall be the CPU's anywhere.
@@ -24,8 +25,10 @@ from tflite import conversion
 
 pytest_plugins = ["screen", "tools"]
 
-# Files that take a minute or two. They go first, so that no process is left alone with one at the end.
-_LONG = ("test_train.py", "test_android.py", "test_presets.py", "test_packaging.py", "test_loop.py", "test_tour.py")
+# Files that take half a minute or more, the longest first, so that no process is left alone with one at the end.
+_LONG = ("test_train.py", "test_android.py", "test_presets.py", "test_conversion.py", "test_kinds.py", "test_loop.py")
+_LONG += ("test_packaging.py", "test_verification.py", "test_pretraining.py", "test_stages.py", "test_job.py")
+_LONG += ("test_tour.py", "test_replicas.py", "test_evaluate.py", "test_client.py", "test_container.py", "test_fuzz.py")
 
 
 def pytest_collection_modifyitems(items):
@@ -64,43 +67,70 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def tiny_corpus(tiny, tmp_path_factory):
-    """A folder with the synthetic speakers of the smallest preset; not to be written to."""
-    folder = str(tmp_path_factory.mktemp("corpus"))
-    synthetic.write_corpus(tiny.synthetic, tiny.data.face_size, tiny.seed, folder, audio.default_format(), workers=1)
+def once(tmp_path_factory):
+    """Makes a folder that no test writes to: of all processes of a run, the first that wants it makes it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def folder(name, make):
+        """Of this name, as `make` fills it, which is called with its path."""
+        made = shared / name
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                aside = tmp_path_factory.mktemp(name)
+                make(str(aside))
+                aside.rename(made)
+        return str(made)
+
     return folder
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny, tmp_path_factory):
+def tiny_corpus(tiny, once):
+    """A folder with the synthetic speakers of the smallest preset."""
+
+    def make(folder):
+        synthetic.write_corpus(
+            tiny.synthetic, tiny.data.face_size, tiny.seed, folder, audio.default_format(), workers=1
+        )
+
+    return once("tiny_corpus", make)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny, once):
     """A run of the smallest preset, whose weights are fresh."""
-    folder = str(tmp_path_factory.mktemp("run"))
-    config.save(tiny, folder)
-    keras.utils.set_random_seed(1)  # weights of some seeds lose more than others in eight bits
-    for name in trained.NETWORKS:
-        trained.save_weights(name, trained.make(name, tiny), folder)
-    return folder
+
+    def make(folder):
+        config.save(tiny, folder)
+        keras.utils.set_random_seed(1)  # weights of some seeds lose more than others in eight bits
+        for name in trained.NETWORKS:
+            trained.save_weights(name, trained.make(name, tiny), folder)
+
+    return once("tiny_run", make)
 
 
 @pytest.fixture(scope="session")
-def teachers(tmp_path_factory):
+def teachers(once):
     """A folder with teachers' networks as `pipelines.networks` writes them, but of fresh weights."""
-    folder = tmp_path_factory.mktemp("teachers")
-    keras.utils.set_random_seed(1)
-    layer = Resemblyzer()
-    layer.build(None)
-    rng = np.random.default_rng(1)
-    fresh = {name: 2 * value.numpy() + rng.normal(0, 0.05, value.shape) for name, value in layer.by_name().items()}
-    np.savez(folder / "resemblyzer.npz", **{name: value.astype(np.float32) for name, value in fresh.items()})
-    layer = Dlib()
-    layer.build(None)
-    np.savez(folder / "dlib.npz", **{name: value.numpy() for name, value in layer.by_name().items()})
-    return str(folder)
+
+    def make(folder):
+        keras.utils.set_random_seed(1)
+        layer = Resemblyzer()
+        layer.build(None)
+        rng = np.random.default_rng(1)
+        fresh = {name: 2 * value.numpy() + rng.normal(0, 0.05, value.shape) for name, value in layer.by_name().items()}
+        np.savez(f"{folder}/resemblyzer.npz", **{name: value.astype(np.float32) for name, value in fresh.items()})
+        layer = Dlib()
+        layer.build(None)
+        np.savez(f"{folder}/dlib.npz", **{name: value.numpy() for name, value in layer.by_name().items()})
+
+    return once("teachers", make)
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tiny_run, tiny_corpus, tmp_path_factory):
-    """A folder with that run, converted; not to be written to."""
-    folder = str(tmp_path_factory.mktemp("models"))
-    conversion.convert(tiny_run, folder, tiny_corpus)
-    return folder
+def tiny_models(tiny_run, tiny_corpus, once):
+    """A folder with that run, converted."""
+    return once("tiny_models", lambda folder: conversion.convert(tiny_run, folder, tiny_corpus))
