@@ -1,5 +1,6 @@
 """`serving.client --live`, as a process of its own, before a server, with a pipe as it comes in life."""
 
+import functools
 import io
 import signal
 import subprocess
@@ -43,9 +44,14 @@ def pixels(path):
         return np.asarray(picture)
 
 
+@functools.cache
+def model():
+    return s2f_tf.load()
+
+
 def drawn(waveform):
     """What is drawn of a voice of up to 3 s, which is heard in one piece."""
-    return s2f_tf.load().draw(waveform, faces=2, seed=3, rate=SAMPLE_RATE)
+    return model().draw(waveform, faces=2, seed=3, rate=SAMPLE_RATE)
 
 
 def pcm(waveform):
@@ -99,7 +105,7 @@ def test_a_pipe_that_never_ends_is_ended_by_ctrl_c_with_its_strip_whole(listen, 
     assert process.returncode == 0, errors
     assert "ended by a signal" in errors.decode()
     assert "columns: after 1, 2, 4, 5 s of sound" in errors.decode()
-    size = s2f_tf.load().config.data.face_size
+    size = model().config.data.face_size
     strip = pixels(tmp_path / "faces.png")
     assert strip.shape == (2 * size, 4 * size, 3)
     assert_same_picture(strip[:size, :size], drawn(speak(1, 1.0))[0])
