@@ -1,5 +1,6 @@
 """What tests of many files share, for which TensorFlow is imported."""
 
+import dataclasses
 import fcntl
 import os
 
@@ -115,3 +116,21 @@ def teachers(once):
 def tiny_models(tiny_run, tiny_corpus, once):
     """A folder with that run, converted."""
     return once("tiny_models", lambda folder: conversion.convert(tiny_run, folder, tiny_corpus))
+
+
+@pytest.fixture(scope="session")
+def shipped_corpus(once):
+    """A folder with few synthetic speakers, with faces as large as the shipped weights want them."""
+
+    def make(folder):
+        shipped = config.load(trained.SHIPPED)
+        few = dataclasses.replace(shipped.synthetic, speakers=60, clips_per_speaker=1, faces_per_clip=1)
+        synthetic.write_corpus(few, shipped.data.face_size, shipped.seed + 1, folder, "wav", workers=1)
+
+    return once("shipped_corpus", make)
+
+
+@pytest.fixture(scope="session")
+def shipped_models(shipped_corpus, once):
+    """A folder with the shipped weights, converted."""
+    return once("shipped_models", lambda folder: conversion.convert(trained.SHIPPED, folder, shipped_corpus))
