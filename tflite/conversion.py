@@ -14,6 +14,7 @@ from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import reader, synthetic
 from s2f_tf.errors import UserError
+from s2f_tf.evaluation.run import graph
 from s2f_tf.latent import z_from_seed
 
 from . import description, metadata, quantisation
@@ -49,19 +50,21 @@ def convert(workdir: str, output: str, corpus: str | None = None, window_seconds
     signatures = saved_model.Signatures(workdir)
     config = signatures.config
     window = round((window_seconds or max(WINDOW_SECONDS, config.data.window_seconds)) * SAMPLE_RATE)
+    left_out = _EIGHT_BITS if "speech_encoder" in config.teachers else ()
+    clips = reader.Corpus(corpus) if corpus else None
     try:
         os.makedirs(output, exist_ok=True)
     except OSError as error:
         raise ConversionError(f"--output={output} cannot be made: {error.strerror}") from error
     with tempfile.TemporaryDirectory() as scratch:
-        source, folder = os.path.join(scratch, "saved_model"), corpus or os.path.join(scratch, "corpus")
-        if corpus is None:
-            _write_training_speakers(config, folder)
-        samples = _calibration_samples(signatures, reader.Corpus(folder), window)
+        source, samples = os.path.join(scratch, "saved_model"), []
+        if "int8" not in left_out:
+            clips = clips or _training_speakers(config, os.path.join(scratch, "corpus"))
+            samples = _calibration_samples(signatures, clips, window)
         _write_fixed_shapes(signatures, window, source)
         models: dict[str, bytes] = {}
         for variant in VARIANTS:
-            if variant in _EIGHT_BITS and "speech_encoder" in config.teachers:
+            if variant in left_out:
                 print(f"{description.file_name(variant)}: not made, since eight bits are too few for a teacher's S")
                 continue
             converted = _converted(variant, source, samples, models.get("float32"))
@@ -73,12 +76,13 @@ def convert(workdir: str, output: str, corpus: str | None = None, window_seconds
     _write(os.path.join(output, description.NAME), description.make(config, window, models).encode())
 
 
-def _write_training_speakers(config: Config, folder: str) -> None:
+def _training_speakers(config: Config, folder: str) -> reader.Corpus:
     """The first speakers of the run's synthetic corpus, one clip of each; a fifth of them is not for training."""
     few = dataclasses.replace(
         config.synthetic, speakers=_CALIBRATION_CLIPS * 5 // 4, clips_per_speaker=1, faces_per_clip=1
     )
     synthetic.write_corpus(few, config.data.face_size, config.seed, folder, "wav")
+    return reader.Corpus(folder)
 
 
 def _calibration_samples(
@@ -87,7 +91,8 @@ def _calibration_samples(
     """Inputs of both signatures, from voices of training speakers."""
     clips = reader.clips(corpus, "train", signatures.config.data.face_size, limit=_CALIBRATION_CLIPS)
     waveforms = [loudest_window(clip.waveform, window)[None] for clip in clips]
-    embeddings = [signatures.speech_encoder(waveform, training=False).numpy() for waveform in waveforms]
+    embed = graph(signatures.speech_encoder, [window])
+    embeddings = [embed(waveform) for waveform in waveforms]
     z = z_from_seed(np.arange(len(waveforms)), signatures.generator.z_size).numpy()
     return [
         sample
