@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -72,6 +73,8 @@ def test_matching_goes_on_from_what_pretraining_left_and_a_run_that_stopped_ends
         workdir = str(tmp_path / name)
         stages.claim(workdir, settings)
         if name == "stopped":
+            # What S learns before is not stopped.
+            shutil.copytree(tmp_path / "whole" / "pretraining_waveform", tmp_path / name / "pretraining_waveform")
             save = loop.Loop._save
 
             def stop(self, step, positions, save=save):
