@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import s2f_tf
 from s2f_tf import config
 from s2f_tf.data import audio, synthetic
 from s2f_tf.models import trained
@@ -116,6 +117,12 @@ def teachers(once):
 def tiny_models(tiny_run, tiny_corpus, once):
     """A folder with that run, converted."""
     return once("tiny_models", lambda folder: conversion.convert(tiny_run, folder, tiny_corpus))
+
+
+@pytest.fixture(scope="session")
+def model():
+    """The model of the shipped weights."""
+    return s2f_tf.load()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
-import s2f_tf
 from benchmarks import hearing
 from benchmarks.server_process import ServerProcess
 from s2f_tf import config
@@ -40,8 +39,7 @@ def voices():
 
 
 @pytest.fixture(scope="module")
-def api():
-    model = s2f_tf.load()
+def api(model):
     return lambda voice: model.embed(voice, rate=rate_of(voice))
 
 
