@@ -7,7 +7,6 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
-from tensorflow.lite.tools import flatbuffer_utils
 
 from s2f_tf import saved_model
 from s2f_tf.aside import written_aside
@@ -141,9 +140,10 @@ def _converted(variant: str, source: str, samples: quantisation.Samples, float_m
 
 def require_built_in(model: bytes, variant: str) -> None:
     """Raises `ConversionError` unless the runtime that the app bundles has every operation of a model."""
-    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+    root = schema.Model.GetRootAs(model)
+    codes = [root.OperatorCodes(i) for i in range(root.OperatorCodesLength())]
     name, needed = description.file_name(variant), metadata.minimum_runtime(model)
-    foreign = [code.customCode for code in tree.operatorCodes if code.builtinCode == schema.BuiltinOperator.CUSTOM]
+    foreign = [code.CustomCode() for code in codes if code.BuiltinCode() == schema.BuiltinOperator.CUSTOM]
     if foreign:
         raise ConversionError(f"{name} would need {foreign}, which are not built into TensorFlow Lite")
     if metadata.numbers(needed) > metadata.numbers(BUNDLED_RUNTIME):
