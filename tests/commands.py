@@ -1,4 +1,5 @@
-"""Runs commands as `python -m` does, in processes that have TensorFlow already: its import outlasts most commands."""
+"""Runs commands as `python -m` does, in processes that have TensorFlow and the library already: to import them outlasts
+most commands. `test_packaging.py` runs every command where the library is not there yet."""
 
 import multiprocessing
 import os
@@ -9,7 +10,8 @@ import sys
 import tempfile
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["s2f_tf.command", "keras", "matplotlib.pyplot"])  # the first quiets TensorFlow
+# The first quiets TensorFlow; the last imports most of the library, and computes nothing.
+_CONTEXT.set_forkserver_preload(["s2f_tf.command", "keras", "matplotlib.pyplot", "s2f_tf.training.stages"])
 
 
 class Command:

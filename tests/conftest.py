@@ -10,97 +10,19 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads of one would wait for the other's
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-
-from s2f_tf import config
-from s2f_tf.data import audio, synthetic
-from s2f_tf.models import trained
-from s2f_tf.models.dlib import Dlib
-from s2f_tf.models.resemblyzer import Resemblyzer
-from tflite import conversion
-
 pytest_plugins = ["screen", "tools"]
 
-# Files that take a minute or two. They go first, so that no process is left alone with one at the end.
-_LONG = ("test_train.py", "test_android.py", "test_presets.py", "test_packaging.py", "test_loop.py", "test_tour.py")
+# Files that take half a minute or more, the longest first, so that no process is left alone with one at the end.
+_LONG = ("test_train.py", "test_android.py", "test_presets.py", "test_conversion.py", "test_kinds.py", "test_loop.py")
+_LONG += ("test_packaging.py", "test_verification.py", "test_pretraining.py", "test_stages.py", "test_job.py")
+_LONG += ("test_tour.py", "test_replicas.py", "test_evaluate.py", "test_client.py", "test_container.py", "test_fuzz.py")
 
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def two_devices():
-    """Two logical CPU devices: the smallest machine that has replicas. They must be there before TensorFlow starts."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-
-
-@pytest.fixture(scope="session")
-def strategies(two_devices):
-    """Strategies over one and over two devices. Made once: collectives of a second one over the same devices would be
-    taken for those of the first."""
-    return {n: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(n)]) for n in (1, 2)}
-
-
-@pytest.fixture
-def float64():
-    """Networks in double precision, for comparing gradients with finite differences across the kinks of activations."""
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
-
-
-@pytest.fixture(scope="session")
-def tiny():
-    """The smallest preset."""
-    return config.preset("tiny")
-
-
-@pytest.fixture(scope="session")
-def tiny_corpus(tiny, tmp_path_factory):
-    """A folder with the synthetic speakers of the smallest preset; not to be written to."""
-    folder = str(tmp_path_factory.mktemp("corpus"))
-    synthetic.write_corpus(tiny.synthetic, tiny.data.face_size, tiny.seed, folder, audio.default_format(), workers=1)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_run(tiny, tmp_path_factory):
-    """A run of the smallest preset, whose weights are fresh."""
-    folder = str(tmp_path_factory.mktemp("run"))
-    config.save(tiny, folder)
-    keras.utils.set_random_seed(1)  # weights of some seeds lose more than others in eight bits
-    for name in trained.NETWORKS:
-        trained.save_weights(name, trained.make(name, tiny), folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def teachers(tmp_path_factory):
-    """A folder with teachers' networks as `pipelines.networks` writes them, but of fresh weights."""
-    folder = tmp_path_factory.mktemp("teachers")
-    keras.utils.set_random_seed(1)
-    layer = Resemblyzer()
-    layer.build(None)
-    rng = np.random.default_rng(1)
-    fresh = {name: 2 * value.numpy() + rng.normal(0, 0.05, value.shape) for name, value in layer.by_name().items()}
-    np.savez(folder / "resemblyzer.npz", **{name: value.astype(np.float32) for name, value in fresh.items()})
-    layer = Dlib()
-    layer.build(None)
-    np.savez(folder / "dlib.npz", **{name: value.numpy() for name, value in layer.by_name().items()})
-    return str(folder)
-
-
-@pytest.fixture(scope="session")
-def tiny_models(tiny_run, tiny_corpus, tmp_path_factory):
-    """A folder with that run, converted; not to be written to."""
-    folder = str(tmp_path_factory.mktemp("models"))
-    conversion.convert(tiny_run, folder, tiny_corpus)
-    return folder
+def pytest_configure(config):
+    # Not where tests are handed out alone: all would wait while it imports TensorFlow.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        config.pluginmanager.import_plugin("shared")

@@ -10,7 +10,6 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
-import s2f_tf
 from benchmarks import hearing
 from benchmarks.server_process import ServerProcess
 from s2f_tf import config
@@ -40,8 +39,7 @@ def voices():
 
 
 @pytest.fixture(scope="module")
-def api():
-    model = s2f_tf.load()
+def api(model):
     return lambda voice: model.embed(voice, rate=rate_of(voice))
 
 
@@ -70,14 +68,9 @@ def client(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def phone(tiny_corpus, tmp_path_factory):
+def phone(shipped_models):
     """The float32 model for phones, which hears a window."""
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversion, "VARIANTS", ("float32",))
-        patch.setattr(conversion, "_calibration_samples", lambda *_: [])  # for which int8 alone asks
-        conversion.convert(trained.SHIPPED, str(folder), tiny_corpus)
-    model = LiteRT(str(folder / "s2f_float32.tflite"))
+    model = LiteRT(f"{shipped_models}/s2f_float32.tflite")
     window = round(conversion.WINDOW_SECONDS * SAMPLE_RATE)
     return lambda waveform: model.embed(loudest_window(waveform, window)[None])[0]
 

@@ -5,17 +5,11 @@ import numpy as np
 import pytest
 from voices import speak
 
-import s2f_tf
 from s2f_tf import live
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data.audio import SoundError
 
 SPEAKERS = range(1, 11)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return s2f_tf.load()
 
 
 def blocks_of(waveform, samples=700):

@@ -10,7 +10,6 @@ from same import assert_same_picture
 from skimage import data
 from voices import speak
 
-import s2f_tf
 from s2f_tf import face_detection
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio
@@ -19,11 +18,6 @@ from s2f_tf.data.voice import voiced_seconds
 from s2f_tf.models import trained
 from s2f_tf.portrait import PictureError, find
 from s2f_tf.saved_model import Signatures
-
-
-@pytest.fixture(scope="module")
-def model():
-    return s2f_tf.load()
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ import soundfile
 import tensorflow as tf
 from PIL import Image
 
-from s2f_tf import config, saved_model
+from s2f_tf import config
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio, face, synthetic
 from s2f_tf.evaluation import generation, matching
 from s2f_tf.latent import z_from_seed
 from s2f_tf.models import trained
+from serving import demo_model
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,9 @@ def embed(strangers, settings):
 
 
 @pytest.fixture(scope="module")
-def signatures(tmp_path_factory):
+def signatures():
     """Of the SavedModel."""
-    return tf.saved_model.load(saved_model.export(trained.SHIPPED, str(tmp_path_factory.mktemp("models")))).signatures
+    return tf.saved_model.load(f"{demo_model.base_path()}/1").signatures
 
 
 def test_they_are_under_8_megabytes_and_say_what_made_them():

@@ -7,13 +7,13 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
-from tensorflow.lite.tools import flatbuffer_utils
 
 from s2f_tf import saved_model
 from s2f_tf.aside import written_aside
 from s2f_tf.config import SAMPLE_RATE, Config
 from s2f_tf.data import reader, synthetic
 from s2f_tf.errors import UserError
+from s2f_tf.evaluation.run import graph
 from s2f_tf.latent import z_from_seed
 
 from . import description, metadata, quantisation
@@ -49,19 +49,21 @@ def convert(workdir: str, output: str, corpus: str | None = None, window_seconds
     signatures = saved_model.Signatures(workdir)
     config = signatures.config
     window = round((window_seconds or max(WINDOW_SECONDS, config.data.window_seconds)) * SAMPLE_RATE)
+    left_out = _EIGHT_BITS if "speech_encoder" in config.teachers else ()
+    clips = reader.Corpus(corpus) if corpus else None
     try:
         os.makedirs(output, exist_ok=True)
     except OSError as error:
         raise ConversionError(f"--output={output} cannot be made: {error.strerror}") from error
     with tempfile.TemporaryDirectory() as scratch:
-        source, folder = os.path.join(scratch, "saved_model"), corpus or os.path.join(scratch, "corpus")
-        if corpus is None:
-            _write_training_speakers(config, folder)
-        samples = _calibration_samples(signatures, reader.Corpus(folder), window)
+        source, samples = os.path.join(scratch, "saved_model"), []
+        if "int8" not in left_out:
+            clips = clips or _training_speakers(config, os.path.join(scratch, "corpus"))
+            samples = _calibration_samples(signatures, clips, window)
         _write_fixed_shapes(signatures, window, source)
         models: dict[str, bytes] = {}
         for variant in VARIANTS:
-            if variant in _EIGHT_BITS and "speech_encoder" in config.teachers:
+            if variant in left_out:
                 print(f"{description.file_name(variant)}: not made, since eight bits are too few for a teacher's S")
                 continue
             converted = _converted(variant, source, samples, models.get("float32"))
@@ -73,12 +75,13 @@ def convert(workdir: str, output: str, corpus: str | None = None, window_seconds
     _write(os.path.join(output, description.NAME), description.make(config, window, models).encode())
 
 
-def _write_training_speakers(config: Config, folder: str) -> None:
+def _training_speakers(config: Config, folder: str) -> reader.Corpus:
     """The first speakers of the run's synthetic corpus, one clip of each; a fifth of them is not for training."""
     few = dataclasses.replace(
         config.synthetic, speakers=_CALIBRATION_CLIPS * 5 // 4, clips_per_speaker=1, faces_per_clip=1
     )
     synthetic.write_corpus(few, config.data.face_size, config.seed, folder, "wav")
+    return reader.Corpus(folder)
 
 
 def _calibration_samples(
@@ -87,7 +90,8 @@ def _calibration_samples(
     """Inputs of both signatures, from voices of training speakers."""
     clips = reader.clips(corpus, "train", signatures.config.data.face_size, limit=_CALIBRATION_CLIPS)
     waveforms = [loudest_window(clip.waveform, window)[None] for clip in clips]
-    embeddings = [signatures.speech_encoder(waveform, training=False).numpy() for waveform in waveforms]
+    embed = graph(signatures.speech_encoder, [window])
+    embeddings = [embed(waveform) for waveform in waveforms]
     z = z_from_seed(np.arange(len(waveforms)), signatures.generator.z_size).numpy()
     return [
         sample
@@ -136,9 +140,10 @@ def _converted(variant: str, source: str, samples: quantisation.Samples, float_m
 
 def require_built_in(model: bytes, variant: str) -> None:
     """Raises `ConversionError` unless the runtime that the app bundles has every operation of a model."""
-    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+    root = schema.Model.GetRootAs(model)
+    codes = [root.OperatorCodes(i) for i in range(root.OperatorCodesLength())]
     name, needed = description.file_name(variant), metadata.minimum_runtime(model)
-    foreign = [code.customCode for code in tree.operatorCodes if code.builtinCode == schema.BuiltinOperator.CUSTOM]
+    foreign = [code.CustomCode() for code in codes if code.BuiltinCode() == schema.BuiltinOperator.CUSTOM]
     if foreign:
         raise ConversionError(f"{name} would need {foreign}, which are not built into TensorFlow Lite")
     if metadata.numbers(needed) > metadata.numbers(BUNDLED_RUNTIME):

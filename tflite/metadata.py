@@ -42,8 +42,10 @@ def describe(model: bytes, taught: str) -> bytes:
 
 def minimum_runtime(model: bytes) -> str:
     """The first version of TensorFlow Lite that knows every operation of a model, such as "2.1.0"."""
-    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
-    found = [bytes(tree.buffers[entry.buffer].data) for entry in tree.metadata if entry.name == _RUNTIME]
+    # Read where it lies: to make objects of a whole model takes as long as to convert it.
+    root = schema.Model.GetRootAs(model)
+    entries = [root.Metadata(i) for i in range(root.MetadataLength())]
+    found = [root.Buffers(entry.Buffer()).DataAsNumpy().tobytes() for entry in entries if entry.Name() == _RUNTIME]
     return max((version.rstrip(b"\0").decode() for version in found), key=numbers)
 
 

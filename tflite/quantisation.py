@@ -33,30 +33,35 @@ def int8(converter: tf.lite.TFLiteConverter, samples: Samples, float_model: byte
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: iter(samples)
     in_float = _up_to_logarithm(float_model, "embed_speech")
-    model = _quantised(converter, in_float)
-    if dead := _without_range(model):
-        model = _quantised(converter, in_float + dead)
-    return _without_names(_with_filterbank_in_half(model))
+    tree = _quantised(converter, in_float)
+    if dead := _without_range(tree):
+        tree = _quantised(converter, in_float + dead)
+    _store_filterbank_in_half(tree)
+    _leave_out_names(tree)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
 
 
-def _quantised(converter: tf.lite.TFLiteConverter, in_float: list[str]) -> bytes:
+def _tree(model: bytes) -> schema.ModelT:
+    return flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+
+
+def _quantised(converter: tf.lite.TFLiteConverter, in_float: list[str]) -> schema.ModelT:
     """A model but for some operations, which are named by what they put out."""
     options = tf.lite.experimental.QuantizationDebugOptions(
         denylisted_ops=list(_FLOAT_OPERATIONS), denylisted_nodes=in_float
     )
     # Not for debugging: TensorFlow has no other public way to leave single operations in float.
-    return tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_options=options
-    ).get_nondebug_quantized_model()
+    debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
+    return _tree(debugger.get_nondebug_quantized_model())
 
 
-def _without_range(model: bytes) -> list[str]:
+def _without_range(tree: schema.ModelT) -> list[str]:
     """Names of what operations put out that put out, or take in, what was zero for every sample: a ReLU no voice wakes.
 
     TensorFlow gives it a range of a millionth, into which nothing else would fit. And XNNPACK refuses steps so much
     finer than those of the inputs; that of LiteRT 2.3.0 then frees a table twice, which ends the process.
     """
-    tree, names = flatbuffer_utils.convert_bytearray_to_object(bytearray(model)), []
+    names = []
     for graph in tree.subgraphs:
         put_out = {i for operator in graph.operators for i in operator.outputs}
         int8 = {i for i in put_out if graph.tensors[i].type == schema.TensorType.INT8}
@@ -68,7 +73,7 @@ def _without_range(model: bytes) -> list[str]:
 
 def _up_to_logarithm(model: bytes, signature_name: str) -> list[str]:
     """Names of what the operations of a signature put out, up to and with the last logarithm of energies."""
-    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+    tree = _tree(model)
     (signature,) = [s for s in tree.signatureDefs if s.signatureKey == signature_name.encode()]
     graph = tree.subgraphs[signature.subgraphIndex]
     codes = [tree.operatorCodes[operator.opcodeIndex].builtinCode for operator in graph.operators]
@@ -76,9 +81,8 @@ def _up_to_logarithm(model: bytes, signature_name: str) -> list[str]:
     return [graph.tensors[i].name.decode() for operator in graph.operators[: last + 1] for i in operator.outputs]
 
 
-def _with_filterbank_in_half(model: bytes) -> bytes:
+def _store_filterbank_in_half(tree: schema.ModelT) -> None:
     """Stores the kernels of convolutions in floats with 16 bits, which are widened as the model is loaded."""
-    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     convolution, widen = schema.BuiltinOperator.CONV_2D, schema.OperatorCodeT()
     widen.builtinCode = widen.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
     widen.version = 3  # the first that takes halves
@@ -96,14 +100,11 @@ def _with_filterbank_in_half(model: bytes) -> bytes:
             step.opcodeIndex = len(tree.operatorCodes) - 1
             step.inputs, step.outputs = [len(graph.tensors) - 1], [operator.inputs[1]]
             graph.operators.insert(graph.operators.index(operator), step)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
 
 
-def _without_names(model: bytes) -> bytes:
+def _leave_out_names(tree: schema.ModelT) -> None:
     """Leaves out what tensors within are called, 2 % of a small model; the same stands in the one in floats."""
-    tree = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
     for graph in tree.subgraphs:
         for i, tensor in enumerate(graph.tensors):
             if i not in {*graph.inputs, *graph.outputs}:
                 tensor.name = None
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))

@@ -80,7 +80,8 @@ def augment(waveforms: tf.Tensor, draws: tf.Tensor, data: DataConfig) -> tf.Tens
                 others = tf.where(babbles[:, 0] < data.babble)[:, 0]
                 noise = _with_voices(noise, others, loudness, spectrum, power, [draw < 0.5 for draw in more])
         if data.channel and data.reverberation_seconds:
-            room = tf.gather(_rooms(samples, data.reverberation_seconds), tf.cast(_ROOMS * room[:, 0], tf.int32))
+            rooms = _rooms(samples, data.reverberation_seconds)
+            room = _rows(rooms.real, rooms.imag, tf.cast(_ROOMS * room[:, 0], tf.int32))
             spectrum += spectrum * room * _complex(wet)
         if noisy:
             spectrum += noise
@@ -121,9 +122,7 @@ def _noise(place: tf.Tensor, samples: int, slope: tf.Tensor, octaves: np.ndarray
     amplitude *= loudness * samples * tf.math.rsqrt(2.0 * tf.reduce_sum(tf.square(amplitude), axis=1, keepdims=True))
     cells = -(-len(octaves) // _CELL)
     real, imaginary = np.random.default_rng(0).standard_normal([2, _NOISES + cells, _CELL]) * 0.5**0.5
-    white = tf.gather(
-        (real + 1j * imaginary).astype(np.complex64), tf.cast(_NOISES * place, tf.int32) + tf.range(cells)
-    )
+    white = _rows(real, imaginary, tf.cast(_NOISES * place, tf.int32) + tf.range(cells))
     return _complex(amplitude) * tf.reshape(white, [-1, cells * _CELL])[:, : len(octaves)]
 
 
@@ -149,11 +148,16 @@ def _with_voices(
 
 
 def _rooms(samples: int, longest: float) -> np.ndarray:
-    """The spectra, complex64 [rooms, F], of noise that dies away, of energy one, in rooms from small to large."""
+    """The spectra, complex128 [rooms, F], of noise that dies away, of energy one, in rooms from small to large."""
     seconds = np.geomspace(_SHORTEST_ROOM, longest, _ROOMS)[:, None]
     decay = 10 ** (-3 * np.arange(samples) / SAMPLE_RATE / seconds)
     response = decay * np.random.default_rng(0).standard_normal(decay.shape)
-    return np.fft.rfft(response / np.linalg.norm(response, axis=1, keepdims=True)).astype(np.complex64)
+    return np.fft.rfft(response / np.linalg.norm(response, axis=1, keepdims=True))
+
+
+def _rows(real: np.ndarray, imaginary: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
+    """Rows of a table, complex64. As two of floats, since complex constants come into a graph number by number."""
+    return tf.complex(*(tf.gather(part.astype(np.float32), rows) for part in (real, imaginary)))
 
 
 def _coded(waveforms: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

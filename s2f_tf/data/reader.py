@@ -300,6 +300,7 @@ def batches(
     def example(record: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
         return _example(corpus, record, position, seed, data, augment, records.heard(position))
 
+    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and to look takes longer than to trace
     def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         draws, waveform = batch.pop("draws"), batch["waveform"]
         if "heard" not in batch:
@@ -347,6 +348,7 @@ def views(
     def example(record: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
         return _two_views(corpus, record, position, seed, data, half, taught)
 
+    @tf.autograph.experimental.do_not_convert
     def through_channels(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         draws = tf.unstack(batch.pop("draws"), axis=1)
         heard = zip(tf.unstack(batch["views"], axis=1), draws, strict=True)

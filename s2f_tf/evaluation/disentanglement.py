@@ -60,7 +60,7 @@ class FactorReader:
                 rows = order.integers(len(faces), size=_BATCH)
                 self._network.train_on_batch(_scaled(faces[rows]), standard[rows])
                 progress.add()
-        self._forward = tf.function(lambda x: self._network(x, training=False), reduce_retracing=True)
+        self._forward = tf.function(lambda x: self._network(x, training=False), autograph=False, reduce_retracing=True)
 
     def read(self, faces: np.ndarray) -> np.ndarray:
         """Faces [N, H, W, 3], as at training, to factors, float64 [N, F]."""

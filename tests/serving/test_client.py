@@ -18,7 +18,6 @@ from skimage import data
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from voices import speak
 
-import s2f_tf
 from s2f_tf.config import SAMPLE_RATE
 from s2f_tf.data import audio
 from s2f_tf.errors import UserError
@@ -69,10 +68,9 @@ def test_every_signature_answers(client, voice):
 
 
 @pytest.fixture(scope="module")
-def long_voice():
+def long_voice(model):
     """The pieces of a voice of 40 s, their embedding and two faces, of seeds 4 and 5."""
     waveform = np.concatenate([speak(1, 25.0), speak(2, 15.0)])
-    model = s2f_tf.load()
     sound = {"voice": waveform, "rate": SAMPLE_RATE}
     return list(audio.encode_voice(**sound)), model.embed(**sound), model.draw(**sound, faces=2, seed=4)
 
@@ -84,13 +82,12 @@ def test_a_long_voice_is_drawn_as_generate_draws_it(client, long_voice):
     assert_same_picture(drawn, faces)
 
 
-def test_photographs_are_seen_as_the_model_sees_them(client, tmp_path):
+def test_photographs_are_seen_as_the_model_sees_them(client, model, tmp_path):
     portrait = Image.fromarray(data.astronaut())
     pillow_heif.register_heif_opener()
     portrait.save(tmp_path / "a.heic", quality=90)
     portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT).rotate(90).save(tmp_path / "b.png")
     photographs = [tmp_path / "a.heic", (tmp_path / "b.png").read_bytes()]
-    model = s2f_tf.load()
     np.testing.assert_allclose(client.embed_face(photographs[0]), model.embed_face(photographs[0]), atol=1e-5)
     waveform = speak(1, 1.0)
     ((wav, _),) = audio.encode_voice(waveform, rate=SAMPLE_RATE)

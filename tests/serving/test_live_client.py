@@ -1,5 +1,6 @@
 """`serving.client --live`, as a process of its own, before a server, with a pipe as it comes in life."""
 
+import functools
 import io
 import signal
 import subprocess
@@ -12,7 +13,6 @@ from PIL import Image
 from same import assert_same_picture
 from voices import speak
 
-import s2f_tf
 from s2f_tf import pictures
 from s2f_tf.config import SAMPLE_RATE
 
@@ -43,9 +43,10 @@ def pixels(path):
         return np.asarray(picture)
 
 
-def drawn(waveform):
+@pytest.fixture
+def drawn(model):
     """What is drawn of a voice of up to 3 s, which is heard in one piece."""
-    return s2f_tf.load().draw(waveform, faces=2, seed=3, rate=SAMPLE_RATE)
+    return functools.partial(model.draw, faces=2, seed=3, rate=SAMPLE_RATE)
 
 
 def pcm(waveform):
@@ -60,7 +61,7 @@ def until(process, words):
     raise AssertionError(f"it ended without saying {words}")
 
 
-def test_a_slow_pipe_of_samples_is_drawn_after_each_second_and_at_its_end(listen, tmp_path):
+def test_a_slow_pipe_of_samples_is_drawn_after_each_second_and_at_its_end(listen, drawn, tmp_path):
     waveform = speak(1, 2.5)
     sound = pcm(waveform) + b"\0"  # it breaks off in the middle of a sample
     process = listen("--rate=16000")
@@ -77,7 +78,7 @@ def test_a_slow_pipe_of_samples_is_drawn_after_each_second_and_at_its_end(listen
     assert_same_picture(pixels(tmp_path / "faces.png"), pictures.near_square(drawn(waveform)))
 
 
-def test_of_a_wav_file_that_breaks_off_what_came_is_drawn(listen, tmp_path):
+def test_of_a_wav_file_that_breaks_off_what_came_is_drawn(listen, drawn, tmp_path):
     waveform = speak(2, 2.0)
     wav = io.BytesIO()
     soundfile.write(wav, np.stack([waveform] * 2, axis=1), SAMPLE_RATE, format="WAV", subtype="FLOAT")
@@ -88,7 +89,7 @@ def test_of_a_wav_file_that_breaks_off_what_came_is_drawn(listen, tmp_path):
     assert_same_picture(pixels(tmp_path / "faces.png"), pictures.near_square(drawn(waveform[:-10_000])))
 
 
-def test_a_pipe_that_never_ends_is_ended_by_ctrl_c_with_its_strip_whole(listen, tmp_path):
+def test_a_pipe_that_never_ends_is_ended_by_ctrl_c_with_its_strip_whole(listen, drawn, model, tmp_path):
     process = listen("--rate=16000", "--strip")
     second = pcm(speak(1, 1.0))
     process.stdin.write(second * 5)
@@ -99,7 +100,7 @@ def test_a_pipe_that_never_ends_is_ended_by_ctrl_c_with_its_strip_whole(listen, 
     assert process.returncode == 0, errors
     assert "ended by a signal" in errors.decode()
     assert "columns: after 1, 2, 4, 5 s of sound" in errors.decode()
-    size = s2f_tf.load().config.data.face_size
+    size = model.config.data.face_size
     strip = pixels(tmp_path / "faces.png")
     assert strip.shape == (2 * size, 4 * size, 3)
     assert_same_picture(strip[:size, :size], drawn(speak(1, 1.0))[0])

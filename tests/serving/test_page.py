@@ -16,7 +16,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from skimage import data
 
-import s2f_tf
 from s2f_tf import config
 from s2f_tf.config import SyntheticConfig
 from s2f_tf.data import synthetic
@@ -562,7 +561,7 @@ def test_what_the_faces_are_is_said_beside_them(page):
     assert "is not stored" in find(page, "footer").text
 
 
-def test_photographs_are_ranked(page, tmp_path):
+def test_photographs_are_ranked(page, model, tmp_path):
     hear(page, 2)
     astronaut = Image.fromarray(data.astronaut())
     astronaut.save(tmp_path / "a.jpg")
@@ -571,7 +570,7 @@ def test_photographs_are_ranked(page, tmp_path):
     wait(page, lambda: status(page, "photographs-status").startswith("How well each face suits example 2"))
     shown = [float(text.text.split()[0]) for text in page.find_elements(By.CSS_SELECTOR, ".ranking span")]
     assert len(shown) == 2 and shown == sorted(shown, reverse=True) and sum(shown) == pytest.approx(100, abs=0.2)
-    likely = s2f_tf.load().match(EXAMPLES / "2.wav", [tmp_path / "a.jpg", tmp_path / "b.png"])  # as a program has it
+    likely = model.match(EXAMPLES / "2.wav", [tmp_path / "a.jpg", tmp_path / "b.png"])  # as a program has it
     assert shown == pytest.approx(sorted(100 * likely, reverse=True), abs=1)
     first = page.find_element(By.CSS_SELECTOR, ".ranking img").get_attribute("alt")
     assert first == f"Face 1, from {('a.jpg', 'b.png')[likely.argmax()]}"

@@ -1,29 +1,18 @@
 import dataclasses
 
 import commands
+import keras
 import pytest
 
 from s2f_tf import config
-from s2f_tf.data import synthetic
 from s2f_tf.models import trained
 from tflite import conversion, verification
 
 RUNTIMES = ("Keras", "SavedModel", "ONNX Runtime", *(f"LiteRT {variant}" for variant in conversion.VARIANTS))
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """Few synthetic speakers, with faces as large as the shipped weights want them."""
-    folder = str(tmp_path_factory.mktemp("corpus"))
-    shipped = config.load(trained.SHIPPED)
-    few = dataclasses.replace(shipped.synthetic, speakers=60, clips_per_speaker=1, faces_per_clip=1)
-    synthetic.write_corpus(few, shipped.data.face_size, shipped.seed + 1, folder, "wav", workers=1)
-    return folder
-
-
-def test_the_shipped_weights_converted_are_the_same_model(corpus, tmp_path):
-    conversion.convert(trained.SHIPPED, str(tmp_path), corpus)
-    flags = [f"--models={tmp_path}", f"--corpus={corpus}", "--split=train", "--clips=40"]
+def test_the_shipped_weights_converted_are_the_same_model(shipped_models, shipped_corpus, tmp_path):
+    flags = [f"--models={shipped_models}", f"--corpus={shipped_corpus}", "--split=train", "--clips=40"]
     elsewhere = {"XDG_CACHE_HOME": str(tmp_path)}  # where no emulator is set up, which would take minutes
     result = commands.run("tflite.verify", *flags, environment=elsewhere)
     assert result.returncode == 0, result.stderr
@@ -36,6 +25,7 @@ def test_the_shipped_weights_converted_are_the_same_model(corpus, tmp_path):
 def test_models_of_other_weights_are_told_from_them(tiny, tiny_models, tiny_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # without the emulator
     config.save(tiny, str(tmp_path))
+    keras.utils.set_random_seed(2)
     for name in trained.NETWORKS:
         trained.save_weights(name, trained.make(name, tiny), str(tmp_path))
     with pytest.raises(verification.VerificationError, match="LiteRT float32: an embedding is off") as error:
