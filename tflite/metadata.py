@@ -14,6 +14,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 import s2f_tf
 from s2f_tf.config import SAMPLE_RATE
 
+_DESCRIPTION = "Hears a voice and draws faces that could belong to it. Every face is synthetic, and is nobody's."
 _IDENTIFIER, _PARSER = b"M001", "1.3.0"  # of the metadata, and the first version that knows of sound
 _NAME, _RUNTIME = b"TFLITE_METADATA", b"min_runtime_version"  # entries of the model's own list
 _FEATURE, _IMAGE, _AUDIO = np.uint8(1), np.uint8(2), np.uint8(4)  # kinds of content
@@ -58,7 +59,7 @@ def _metadata(tree: schema.ModelT, taught: str) -> bytes:
     builder = flatbuffers.Builder()
     fields = {
         0: "s2f",
-        1: f"Hears a voice and draws faces that could belong to it. Every face is synthetic, and is nobody's. {taught}",
+        1: " ".join(filter(None, (_DESCRIPTION, taught))),
         2: s2f_tf.__version__,
         3: [_subgraph(tree, index) for index in range(len(tree.subgraphs))],
         4: "s2f_tf",
