@@ -205,15 +205,14 @@ def train_generation(
     """The second stage: leaves the generator, and pictures of it as it learns."""
     if os.path.exists(trained.path_of("generator", workdir)):
         return
-    student = _distil(config, corpus, workdir, strategy, alone) if "face_encoder" in config.teachers else None
+    face_encoder = trained.load_network("face_encoder", workdir)
+    if "face_encoder" in config.teachers:
+        face_encoder = _distil(config, corpus, workdir, strategy, alone, face_encoder)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         trainer = GenerationTrainer(distillation.learnt_whole(config))
-        # Not before: with several workers, the first has written these weights once all have made the trainer.
-        speech_encoder, face_encoder = (
-            trained.load_network(name, workdir) for name in ("speech_encoder", "face_encoder")
-        )
-        trainer.start_from(speech_encoder, student or face_encoder)
+        speech_encoder = trained.load_network("speech_encoder", workdir)
+        trainer.start_from(speech_encoder, face_encoder)
     generator = trained.make("generator", config)
     examples = pictures.held_out_examples(speech_encoder, corpus, "validation", config) if clips else None
     judged = os.path.exists(trained.path_of("judge_face_encoder", workdir))
@@ -361,12 +360,13 @@ def _distil(
     workdir: str,
     strategy: tf.distribute.Strategy,
     alone: Alone,
+    face_encoder: FaceEncoder,
 ) -> FaceEncoder:
     """An F of our own that sees as F does, whose body is a teacher's."""
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         trainer = DistillationTrainer(config)
-        trainer.teacher.set_weights(trained.load_network("face_encoder", workdir).get_weights())
+        trainer.teacher.set_weights(face_encoder.get_weights())
     loop.Loop(
         strategy=strategy,
         trainer=trainer,
