@@ -209,21 +209,6 @@ class MatchingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class DistillationConfig:
-    """Before generation, where F is a teacher's network: an F of our own that takes its place there
-    (`s2f_tf/training/distillation.py`)."""
-
-    steps: int = setting(800, "training steps", low=1)
-    batch_size: int = setting(32, "clips in a step, over all replicas and workers; of each, two faces are seen", low=2)
-    learning_rate: float = setting(
-        1e-3, "peak learning rate of Adam: it rises over the warm-up, then falls to zero as a cosine", low=0.0
-    )
-    warmup_steps: int = setting(30, "steps over which the learning rate rises", low=0)
-    scale: float = setting(20.0, "the softmax over the faces of a batch multiplies cosines by this", low=0.1)
-    weight_decay: float = setting(1e-2, "decoupled weight decay", low=0.0, high=1.0)
-
-
-@dataclasses.dataclass(frozen=True)
 class GenerationConfig:
     """The second stage: faces from voices (`s2f_tf/training/generation.py`)."""
 
@@ -288,9 +273,6 @@ class Config:
         default=PretrainingConfig(), metadata={"absent": PretrainingConfig()}
     )
     matching: MatchingConfig = MatchingConfig()
-    distillation: DistillationConfig = dataclasses.field(
-        default=DistillationConfig(), metadata={"absent": DistillationConfig()}
-    )
     generation: GenerationConfig = GenerationConfig()
     loop: LoopConfig = LoopConfig()
 

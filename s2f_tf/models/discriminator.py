@@ -10,6 +10,8 @@ from s2f_tf.models.face_encoder import FaceBody, FaceEncoder
 class Discriminator(keras.Model):
     """D(y, c) = <P h(y), c> + psi(h(y)) (Miyato and Koyama 2018, section 3); h starts as the face encoder's body.
 
+    Where that is a teacher's network, which is not trained on, h is as F's body would be otherwise, and starts afresh.
+
     Call with (face float32 [B, H, W, 3] in [-1, 1], embedding float32 [B, E]); returns scores, float32 [B]. Where
     one face is scored with several embeddings, call `features` once and `score` for each.
     """
@@ -29,9 +31,10 @@ class Discriminator(keras.Model):
         self.realness.build((None, self.body.units))
 
     def start_from(self, encoder: FaceEncoder) -> None:
-        """Copies a face encoder's body and head, learnt as a whole, into h and P."""
-        self.body.set_weights(encoder.body.get_weights())
-        self.project.set_weights(encoder.head.get_weights())
+        """Copies a face encoder's body and head into h and P, where its body is of that kind."""
+        if isinstance(encoder.body, FaceBody):
+            self.body.set_weights(encoder.body.get_weights())
+            self.project.set_weights(encoder.head.get_weights())
 
     def features(self, face: keras.KerasTensor) -> keras.KerasTensor:
         """h(y), [B, D]."""

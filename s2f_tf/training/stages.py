@@ -17,9 +17,7 @@ from s2f_tf.config import SAMPLE_RATE, Config, ConfigError
 from s2f_tf.data import png, reader
 from s2f_tf.data.clip import CorpusError, Kind
 from s2f_tf.models import trained
-from s2f_tf.models.face_encoder import FaceEncoder
-from s2f_tf.training import curves, distillation, loop, precision, validation
-from s2f_tf.training.distillation import DistillationTrainer
+from s2f_tf.training import curves, loop, precision, validation
 from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 from s2f_tf.training.pretraining import HALVES, PretrainingTrainer
@@ -37,7 +35,6 @@ MATCHING_TABLE = {
     "validation_face_to_voice_k10": "of 10",
     "best_step": "best",
 }
-DISTILLATION_LINE = {"agreement": "agreement", "cosine": "cosine"}
 GENERATION_LINE = {"validation_judge_voice_to_drawn_k10": "judge", "consistency": "consistency"}
 GENERATION_TABLE = {
     "discriminator_loss": "D loss",
@@ -151,8 +148,6 @@ def train(
                     f"pretraining.teacher is {config.pretraining.teacher}, and no teacher was asked about all of "
                     f"{learnt.folder}: `python -m pipelines.teach --corpus=...` asks, or set it to 0"
                 )
-    if "face_encoder" in config.teachers:
-        _halves(corpus, alone, "face").require("train", config.distillation.batch_size)
     if config.start_from and loop.may_compute():  # is it whole?
         for name in ENCODERS:
             trained.load_network(name, _origin(config))
@@ -205,16 +200,13 @@ def train_generation(
     """The second stage: leaves the generator, and pictures of it as it learns."""
     if os.path.exists(trained.path_of("generator", workdir)):
         return
-    face_encoder = trained.load_network("face_encoder", workdir)
-    if "face_encoder" in config.teachers:
-        face_encoder = _distil(config, corpus, workdir, strategy, alone, face_encoder)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        trainer = GenerationTrainer(distillation.learnt_whole(config))
-        speech_encoder = trained.load_network("speech_encoder", workdir)
-        trainer.start_from(speech_encoder, face_encoder)
+        trainer = GenerationTrainer(config)
+        encoders = [trained.load_network(name, workdir) for name in ("speech_encoder", "face_encoder")]
+        trainer.start_from(*encoders)
     generator = trained.make("generator", config)
-    examples = pictures.held_out_examples(speech_encoder, corpus, "validation", config) if clips else None
+    examples = pictures.held_out_examples(encoders[0], corpus, "validation", config) if clips else None
     judged = os.path.exists(trained.path_of("judge_face_encoder", workdir))
 
     def picture(step: int) -> np.ndarray:
@@ -352,35 +344,6 @@ def _pretrain(
     if loop.place(strategy)[0] == 0:
         curves.save(workdir, stage)
     return trainer.network
-
-
-def _distil(
-    config: Config,
-    corpus: reader.Corpus,
-    workdir: str,
-    strategy: tf.distribute.Strategy,
-    alone: Alone,
-    face_encoder: FaceEncoder,
-) -> FaceEncoder:
-    """An F of our own that sees as F does, whose body is a teacher's."""
-    keras.utils.set_random_seed(config.seed)
-    with strategy.scope():
-        trainer = DistillationTrainer(config)
-        trainer.teacher.set_weights(face_encoder.get_weights())
-    loop.Loop(
-        strategy=strategy,
-        trainer=trainer,
-        corpus=_halves(corpus, alone, "face"),
-        config=config,
-        batch_size=config.distillation.batch_size,
-        steps=config.distillation.steps,
-        folder=os.path.join(workdir, trainer.name),
-        line=DISTILLATION_LINE,
-        read=functools.partial(reader.views, half="face"),
-    ).run()
-    if loop.place(strategy)[0] == 0:
-        curves.save(workdir, trainer.name)
-    return trainer.student
 
 
 def _pretraining_steps(config: Config, half: str) -> int:

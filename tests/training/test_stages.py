@@ -12,6 +12,7 @@ from s2f_tf.data.clip import CorpusError
 from s2f_tf.errors import UserError
 from s2f_tf.models import trained
 from s2f_tf.training import loop, stages, validation
+from s2f_tf.training.generation import GenerationTrainer
 from s2f_tf.training.matching import MatchingTrainer
 
 
@@ -144,7 +145,7 @@ def test_a_teachers_network_that_is_not_there_or_not_asked_for_is_refused_by_nam
     assert not (tmp_path / "run").exists()
 
 
-def test_of_f_of_a_teachers_network_the_last_layer_is_learnt(tiny, teachers, strategies):
+def test_with_f_of_a_teachers_network_both_stages_learn_and_the_network_stays_as_it_is(tiny, teachers, strategies):
     settings = config.override(tiny, {"face_encoder.network": "dlib", "matching.warmup_steps": 0})
     rng, size = np.random.default_rng(0), tiny.data.face_size
     batch = {
@@ -153,32 +154,15 @@ def test_of_f_of_a_teachers_network_the_last_layer_is_learnt(tiny, teachers, str
         "speaker": tf.constant([0, 1], tf.int64),
     }
     with strategies[1].scope():
-        matching = MatchingTrainer(settings, teachers=teachers)
+        matching, generation = MatchingTrainer(settings, teachers=teachers), GenerationTrainer(settings)
     head = matching.face_encoder.head.kernel.numpy()
     strategies[1].run(matching.train_step, args=(batch,))
+    generation.start_from(matching.speech_encoder, matching.face_encoder)
+    before = generation.generator.get_weights()
+    strategies[1].run(generation.train_step, args=(batch,))
     assert np.abs(matching.face_encoder.head.kernel.numpy() - head).max() > 0
+    assert any((one != other).any() for one, other in zip(before, generation.generator.get_weights(), strict=True))
     fresh = trained.make("face_encoder", settings, teachers).body.by_name()
-    for name, variable in matching.face_encoder.body.by_name().items():
-        np.testing.assert_array_equal(variable.numpy(), fresh[name].numpy())
-
-
-def test_where_f_is_a_teachers_one_of_our_own_draws_and_a_run_that_stopped_ends_as_one_that_did_not(
-    tiny, teachers, tiny_run, tiny_corpus, strategies, trained_whole_and_stopped
-):
-    less = {"generation.diversity": 0.0, "generation.consistency": 0.0, "generation.steps": 1}
-    less |= {"distillation.steps": 4, "distillation.batch_size": 4, "distillation.warmup_steps": 1}
-    settings = config.override(tiny, less | {"face_encoder.network": "dlib", "loop.checkpoint_every": 2})
-    face_encoder = trained.make("face_encoder", settings, teachers)
-
-    def draw(folder):
-        stages.claim(str(folder), settings)
-        trained.save_weights("face_encoder", face_encoder, str(folder))
-        shutil.copy(trained.path_of("speech_encoder", tiny_run), folder / "weights")
-        stages.train_generation(settings, reader.Corpus(tiny_corpus), str(folder), strategies[1], None)
-
-    for folder in trained_whole_and_stopped(draw, ["generator"], "distillation", 2):
-        assert (folder / "distillation" / "log.jsonl").read_text().count("agreement") == 4
-        # What is kept is F, not what took its place.
-        kept = trained.load_network("face_encoder", str(folder))
-        for one, other in zip(face_encoder.get_weights(), kept.get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)
+    for network in (matching.face_encoder, generation.face_encoder):
+        for name, variable in network.body.by_name().items():
+            np.testing.assert_array_equal(variable.numpy(), fresh[name].numpy())
