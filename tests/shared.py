@@ -36,6 +36,7 @@ def strategies(two_devices):
 def float64():
     """Networks in double precision, for comparing gradients with finite differences across the kinks of activations."""
     before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.utils.set_random_seed(0)  # one of some hundred first weights is so near a kink that a step crosses it
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     yield
