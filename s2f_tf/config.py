@@ -154,6 +154,13 @@ class FaceEncoderConfig:
 class GeneratorConfig:
     """G: (z, embedding) to face (`s2f_tf/models/generator.py`)."""
 
+    network: str = setting(
+        "normalised",
+        "how a style changes what G draws: normalised takes mean and spread of each map from it, and repeats pixels to "
+        "double a map; modulated scales the kernels by it, and doubles smoothly",
+        choices=("normalised", "modulated"),
+        absent="normalised",
+    )
     z_size: int = setting(32, "size of z, what the voice does not tell", low=1)
     style_size: int = setting(128, "size of the style vector that modulates every block", low=4)
     widths: tuple[int, ...] = setting(
@@ -484,6 +491,7 @@ _PEOPLE = Config(
         babble=0.0,
         channel=0.0,
     ),
+    generator=GeneratorConfig(network="modulated"),
     matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
     # `consistency` is a third of that of `demo`, given the smaller scale.
     generation=GenerationConfig(steps=4800, consistency=1.5),

@@ -1,4 +1,7 @@
-"""Layers that Keras lacks. Every one has right second-order gradients: none uses `ops.moments`, whose are wrong."""
+"""Layers that Keras lacks.
+
+Second-order gradients are right where nothing else is said: none uses `ops.moments`, whose are wrong.
+"""
 
 import math
 
@@ -20,6 +23,12 @@ def upsample(x: keras.KerasTensor) -> keras.KerasTensor:
     _, height, width, channels = x.shape
     x = ops.reshape(ops.concatenate([x, x], axis=-1), (-1, height, 2 * width * channels))
     return ops.reshape(ops.concatenate([x, x], axis=-1), (-1, 2 * height, 2 * width, channels))
+
+
+def smooth_upsample(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Bilinear doubling of [B, H, W, C]. Its second-order gradients are wrong: it is for G, of which none are asked."""
+    _, height, width, _ = x.shape
+    return ops.cast(ops.image.resize(x, (2 * height, 2 * width), interpolation="bilinear"), x.dtype)
 
 
 class AdaptiveInstanceNormalization(keras.layers.Layer):
@@ -44,6 +53,40 @@ class AdaptiveInstanceNormalization(keras.layers.Layer):
         scale, shift = ops.split(self.affine(style)[:, None, None, :], 2, axis=-1)
         # One multiplier for each channel, so that the large tensor is touched twice and not five times.
         return centred * ((1.0 + scale) * ops.rsqrt(variance + 1e-5)) + shift
+
+
+class ModulatedConvolution(keras.layers.Layer):
+    """A 3x3 convolution whose kernel is scaled for each example by its style (Karras et al. 2020, section 2.2).
+
+    Each input channel is scaled by a number that is read off the style, and each output channel is brought back to the
+    size that inputs of unit size would give it. No map is normalised by what it holds.
+
+    Call with ([B, H, W, C], style [B, D]); returns [B, H, W, width].
+    """
+
+    def __init__(self, width: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+
+    def build(self, x_shape: tuple, style_shape: tuple) -> None:
+        """Makes the kernel, the bias, and the affine map from style to scales, which start around one."""
+        channels = x_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel", shape=(3, 3, channels, self.width), initializer=keras.initializers.HeNormal()
+        )
+        self.bias = self.add_weight(name="bias", shape=(self.width,), initializer="zeros")
+        self.affine = keras.layers.Dense(channels, bias_initializer="ones", name="affine")
+        self.affine.build(style_shape)
+
+    def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
+        """Scales, convolves and scales back: the same as one kernel for each example, at the price of one for all."""
+        scale = self.affine(style)
+        kernel, wide = (ops.cast(tensor, keras.config.floatx()) for tensor in (self.kernel, scale))
+        sizes = ops.rsqrt(ops.matmul(ops.square(wide), ops.sum(ops.square(kernel), axis=(0, 1))) + 1e-8)
+        # What comes out of the activation has half the variance that went in.
+        sizes = ops.cast(math.sqrt(2.0) * sizes, x.dtype)
+        h = ops.conv(x * scale[:, None, None, :], self.kernel, padding="same")
+        return h * sizes[:, None, None, :] + self.bias
 
 
 class SqueezeAndExcitation(keras.layers.Layer):

@@ -33,6 +33,26 @@ def test_upsample_repeats_each_pixel():
     np.testing.assert_array_equal(layers.upsample(x)[0, :, :, 0], expected)
 
 
+def test_a_smooth_doubling_goes_from_pixel_to_pixel_in_quarters():
+    x = tf.constant([0.0, 4.0, 4.0])[None, :, None, None] * tf.ones((1, 3, 3, 2))
+    doubled = layers.smooth_upsample(x)
+    assert doubled.shape == (1, 6, 6, 2)
+    expected = np.array([0, 1, 3, 4, 4, 4], np.float32)[None, :, None, None] * np.ones((1, 6, 6, 2))
+    np.testing.assert_allclose(doubled, expected, atol=1e-6)
+
+
+def test_a_modulated_convolution_has_a_kernel_of_each_examples_own():
+    layer = layers.ModulatedConvolution(5)
+    x, style = 3.0 * normal(2, 6, 6, 4), normal(2, 7, seed=2)
+    y = layer(x, style)
+    layer.bias.assign([0.0, 1.0, 0.0, 0.0, -1.0])
+    for i, scale in enumerate(layer.affine(style)):
+        kernel = layer.kernel * scale[:, None]
+        kernel = kernel / tf.sqrt(tf.reduce_sum(kernel**2, axis=(0, 1, 2))) * np.sqrt(2.0)
+        np.testing.assert_allclose(y[i], tf.nn.conv2d(x[i : i + 1], kernel, 1, "SAME")[0], atol=1e-4)
+    np.testing.assert_allclose(layer(x, style), y + layer.bias, atol=1e-5)
+
+
 def test_unit_length():
     np.testing.assert_allclose(tf.norm(layers.unit_length(normal(5, 7)), axis=1), np.ones(5), rtol=1e-6)
 
