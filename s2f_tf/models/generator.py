@@ -44,8 +44,7 @@ class GeneratorBlock(keras.layers.Layer):
 class NormalisedBlock(GeneratorBlock):
     """By adaptive instance normalisation, doubled by repeating each pixel.
 
-    Large steps between pixels are all that a face is begun with: on few steps and real people, a weave and strokes
-    across faces are what is left of them.
+    Of a face of real people, a few thousand steps leave the edges of these pixels: a weave, and strokes across.
     """
 
     upsample = staticmethod(layers.upsample)
@@ -95,8 +94,8 @@ class Generator(keras.Model):
     """Call with (z float32 [B, Z], embedding float32 [B, E] of unit length); returns a face [B, H, W, 3] in [-1, 1].
 
     z is drawn from N(0, I) independently of the embedding. Together they make one style vector, which modulates every
-    residual block. Each block adds to the face at its own resolution (Karras et
-    al. 2020, section 4.1), so that the finest ones have no background and no skin to fill, and leave less grain there.
+    residual block. Each block adds to the face at its own resolution (Karras et al. 2020, section 4.1), so that the
+    finest ones have no background and no skin to fill, and leave less grain there.
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
