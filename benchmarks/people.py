@@ -94,18 +94,7 @@ def main() -> None:
             columns = list(found)
             print("speakers | " + " | ".join(columns))
             print("|".join(["---"] * (len(columns) + 1)))
-        print(f"{speakers or 'all'} | " + " | ".join(_in_words(found[name]) for name in columns), flush=True)
-
-
-def _in_words(figures: Sequence[Figure]) -> str:
-    """The mean over folds and seeds, its interval over speakers, and the lowest and highest of them."""
-    # Folds share no speaker, so that their resamples are independent of one another, and seeds are averaged within.
-    mean, values = _mean(figures), [f.value for f in figures]
-    return f"{mean.value:.3f} ({mean.low:.3f}..{mean.high:.3f}), {min(values):.3f} to {max(values):.3f}"
-
-
-def _mean(figures: Sequence[Figure]) -> Figure:
-    return figure(np.mean([[f.value, *f.draws] for f in figures], axis=0))
+        print(f"{speakers or 'all'} | " + " | ".join(folds.in_words(found[name]) for name in columns), flush=True)
 
 
 def _cached(path: str, measure: Callable[[], dict[str, Figure]]) -> dict[str, Figure]:
@@ -178,7 +167,7 @@ def _measure_generation(
                 "a face is found, drawn": figure(resampling.mean(judges.faces_found(faces).astype(float))),
             }
         )
-    found = {name: _mean([figures[name] for figures in each]) for name in each[0]}
+    found = {name: folds.mean_of([figures[name] for figures in each]) for name in each[0]}
     found["a face is found, real"] = figure(resampling.mean(judges.faces_found(seen.first).astype(float)))
     return found | (_judged_by_teachers(corpus, seen.first, drawn, outside) if outside.taught else {})
 
@@ -199,7 +188,7 @@ def _judged_by_teachers(
 
     each = list(map(matched, told))
     found = {f"teachers, {name}, real": value for name, value in matched(told_real).items()}
-    found |= {f"teachers, {name}, drawn": _mean([figures[name] for figures in each]) for name in each[0]}
+    found |= {f"teachers, {name}, drawn": folds.mean_of([figures[name] for figures in each]) for name in each[0]}
     for name, faces, speakers in (
         ("drawn", np.concatenate(told), np.tile(test.speakers, len(told))),
         ("real of others", told_known, np.array([one.speaker for one in known])),
