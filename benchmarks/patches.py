@@ -39,7 +39,9 @@ class Patches:
         """Of faces of 32 pixels, how much of each word or of its negative is in each cell: float32 [N, C]."""
         rows, edges = [], np.linspace(0, _SIDE - _PATCH + 1, _CELLS + 1).astype(int)[:-1]
         for start in range(0, len(small), _TOGETHER):
-            said = (_contrast(_patches(small[start : start + _TOGETHER])) - self.centre) @ (self.white @ self.words.T)
+            patches = _windows(small[start : start + _TOGETHER])
+            patches = _contrast(patches.reshape(*patches.shape[:3], -1))
+            said = (patches - self.centre) @ (self.white @ self.words.T)
             both = np.concatenate([np.maximum(said - _THRESHOLD, 0), np.maximum(-said - _THRESHOLD, 0)], axis=-1)
             cells = np.add.reduceat(np.add.reduceat(both, edges, axis=1), edges, axis=2)
             rows.append(cells.reshape(len(cells), -1) * (_CELLS / both.shape[1]) ** 2)
@@ -51,8 +53,8 @@ def learn(faces: np.ndarray, numbers: int = 512) -> Patches:
     rng, small = np.random.default_rng(0), _small(faces)
     each = -(-_SEEN // len(small))
     places = rng.integers(0, _SIDE - _PATCH + 1, (len(small), each, 2))
-    found = _patches(small)[np.arange(len(small))[:, None], places[..., 0], places[..., 1]]
-    patches = _contrast(found.reshape(-1, found.shape[-1]))
+    found = _windows(small)[np.arange(len(small))[:, None], places[..., 0], places[..., 1]]
+    patches = _contrast(found.reshape(len(small) * each, -1))
     centre = patches.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(patches.T))
     white = ((vectors / np.sqrt(values + 0.1)) @ vectors.T).astype(np.float32)
@@ -84,10 +86,9 @@ def _small(faces: np.ndarray) -> np.ndarray:
     return tf.image.resize(faces, (_SIDE, _SIDE), antialias=True).numpy()
 
 
-def _patches(small: np.ndarray) -> np.ndarray:
-    """Every patch of each face, [N, 27, 27, D]."""
-    windows = np.lib.stride_tricks.sliding_window_view(small, (_PATCH, _PATCH), axis=(1, 2))
-    return windows.reshape(*windows.shape[:3], -1)
+def _windows(small: np.ndarray) -> np.ndarray:
+    """Every patch of each face, as a view of them: [N, 27, 27, 3, 6, 6]."""
+    return np.lib.stride_tricks.sliding_window_view(small, (_PATCH, _PATCH), axis=(1, 2))
 
 
 def _contrast(patches: np.ndarray) -> np.ndarray:
