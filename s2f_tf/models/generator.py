@@ -9,7 +9,7 @@ from s2f_tf.config import Config
 from s2f_tf.models import layers
 
 
-class GeneratorBlock(keras.layers.Layer):
+class StyledBlock(keras.layers.Layer):
     """A residual block, modulated by the style before each of its convolutions. [B, H, W, C] to [B, nH, nW, C'].
 
     Who inherits makes two modulated convolutions, `first_half` and `second_half`, and says how a face is doubled.
@@ -41,10 +41,11 @@ class GeneratorBlock(keras.layers.Layer):
         return layers.residual(x, h)
 
 
-class NormalisedBlock(GeneratorBlock):
+class GeneratorBlock(StyledBlock):
     """By adaptive instance normalisation, doubled by repeating each pixel.
 
-    Of a face of real people, a few thousand steps leave the edges of these pixels: a weave, and strokes across.
+    Of a face of real people, a few thousand steps leave the edges of these pixels: a weave, and strokes across. The
+    class keeps its name, by which files of weights know it.
     """
 
     upsample = staticmethod(layers.upsample)
@@ -69,7 +70,7 @@ class NormalisedBlock(GeneratorBlock):
         return self.second(layers.leaky_relu(self.normalise_second(x, style)))
 
 
-class ModulatedBlock(GeneratorBlock):
+class ModulatedBlock(StyledBlock):
     """By modulated convolutions, doubled smoothly."""
 
     upsample = staticmethod(layers.smooth_upsample)
@@ -118,7 +119,7 @@ class Generator(keras.Model):
         self.constant = self.add_weight(
             name="constant", shape=(1, size, size, c.widths[0]), initializer=keras.initializers.RandomNormal(stddev=1.0)
         )
-        blocks = {"normalised": NormalisedBlock, "modulated": ModulatedBlock}
+        blocks = {"normalised": GeneratorBlock, "modulated": ModulatedBlock}
         self.blocks, self.to_rgb, before = [], [], c.widths[0]
         for i, width in enumerate(c.widths):
             block = blocks[c.network](width, doubles=i > 0, name=f"block_{i}")
