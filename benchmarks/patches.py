@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import judges
+
 _SIDE, _PATCH = 32, 6  # pixels of a face and of a patch
 _WORDS, _ROUNDS = 128, 10  # of spherical k-means
 _SEEN = 160_000  # patches that it learns from
@@ -59,13 +61,13 @@ def learn(faces: np.ndarray, numbers: int = 512) -> Patches:
     values, vectors = np.linalg.eigh(np.cov(patches.T))
     white = ((vectors / np.sqrt(values + 0.1)) @ vectors.T).astype(np.float32)
     patches = (patches - centre) @ white
-    words = _unit(patches[rng.choice(len(patches), _WORDS, replace=False)])
+    words = judges.unit(patches[rng.choice(len(patches), _WORDS, replace=False)])
     for _ in range(_ROUNDS):
         said = patches @ words.T
         nearest = np.abs(said).argmax(axis=1)
         total = 1e-3 * rng.normal(size=words.shape).astype(np.float32)  # so that a word without a patch is one
         np.add.at(total, nearest, patches * said[np.arange(len(said)), nearest][:, None])
-        words = _unit(total)
+        words = judges.unit(total)
     unwhitened = Patches(centre, white, words, np.zeros(1), np.zeros(1))
     counts = unwhitened.counts(small)
     middle = counts.mean(axis=0)
@@ -95,7 +97,3 @@ def _contrast(patches: np.ndarray) -> np.ndarray:
     """Patches of no mean, and of one spread unless there is hardly any."""
     mean = patches.mean(axis=-1, keepdims=True)
     return (patches - mean) / np.sqrt(patches.var(axis=-1, keepdims=True) + 0.01)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
