@@ -398,13 +398,16 @@ def load(folder: str) -> Config:
 
 
 def save(config: Config, folder: str) -> None:
-    """Writes `<folder>/config.json`, aside and then renamed. Raises `ConfigError` where the folder cannot be made."""
+    """Writes `<folder>/config.json`, aside and then renamed. Raises `ConfigError` where the folder cannot be made.
+
+    Workers that begin a run together may each do so at once.
+    """
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}") from error
     path = os.path.join(folder, "config.json")
-    with written_aside(path) as part, open(part, "w", encoding="utf-8") as file:
+    with written_aside(path, shared=True) as part, open(part, "w", encoding="utf-8") as file:
         json.dump({"schema": SCHEMA} | dataclasses.asdict(config), file, indent=2)
         file.write("\n")
 

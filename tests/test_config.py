@@ -15,6 +15,19 @@ def test_every_preset_is_possible_and_survives_json(name, tmp_path):
     assert preset.preset == name
 
 
+def test_two_workers_may_save_one_config_at_once(tmp_path, monkeypatch):
+    preset, dump = config.preset("tiny"), json.dump
+
+    def dump_while_another_saves(*arguments, **options):
+        monkeypatch.setattr(json, "dump", dump)
+        config.save(preset, tmp_path)
+        dump(*arguments, **options)
+
+    monkeypatch.setattr(json, "dump", dump_while_another_saves)
+    config.save(preset, tmp_path)
+    assert config.load(tmp_path) == preset and [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 def test_every_setting_is_documented():
     for name, field in config.settings(Config).items():
         assert field.metadata["doc"], name
