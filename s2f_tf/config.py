@@ -227,6 +227,9 @@ class GenerationConfig:
     discriminator_learning_rate: float = setting(
         5e-4, "peak learning rate of the discriminator's Adam, which falls as a cosine", low=0.0
     )
+    last_rate: float = setting(
+        0.0, "share of both that is left at the last step: 1 does not let them fall", low=0.0, high=1.0, absent=0.0
+    )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
     consistency: float = setting(
         0.3, "weight of the loss by which the face encoder picks a generated face's voice", low=0.0
@@ -496,8 +499,8 @@ _PEOPLE = Config(
     ),
     generator=GeneratorConfig(network="modulated"),
     matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
-    # `consistency` is a third of that of `demo`, given the smaller scale.
-    generation=GenerationConfig(steps=4800, consistency=1.5),
+    # Where R1 is as strong as in `demo`, or the learning rates fall, faces are smeared: `docs/people.md`.
+    generation=GenerationConfig(steps=3000, last_rate=1.0, gamma=0.2, consistency=0.5, diversity_distance=0.5),
     loop=LoopConfig(validate_every=50),
 )
 
@@ -533,7 +536,7 @@ PRESETS = {
         speech_encoder=SpeechEncoderConfig(network="resemblyzer"),
         face_encoder=FaceEncoderConfig(network="dlib"),
         matching=dataclasses.replace(_PEOPLE.matching, steps=300, judge_steps=100, scale=2.0),
-        generation=GenerationConfig(steps=3600, consistency=0.3),
+        generation=dataclasses.replace(_PEOPLE.generation, consistency=0.3),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(

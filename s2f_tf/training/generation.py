@@ -232,7 +232,7 @@ class GenerationTrainer(keras.Model):
 
     def _adam(self, network: keras.Model, peak: float) -> keras.optimizers.Adam:
         optimizer = keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(peak, self.settings.steps),
+            keras.optimizers.schedules.CosineDecay(peak, self.settings.steps, alpha=self.settings.last_rate),
             beta_1=0.0,
             beta_2=self.settings.beta_2,
             name=f"{network.name}_optimizer",
