@@ -121,3 +121,16 @@ def test_noise_is_around_what_f_says_alone_and_another_in_each_step():
     assert np.abs(first - second).max(axis=1)[~heard].min() > 0.01
     # c + 0.5 e, where e is of length 1: so 0.5 is the farthest from c that it can be, before both are on the sphere.
     assert (cosines > (1 - 0.5**2) ** 0.5 - 1e-5).all()
+
+
+def test_learning_rates_fall_to_the_share_that_is_left_of_them():
+    for share in (0.0, 0.25, 1.0):
+        trainer = GenerationTrainer(config.override(config.preset("tiny"), {"generation.last_rate": share}))
+        for name in ("generator", "discriminator"):
+            optimizer = getattr(trainer, f"{name}_optimizer")
+            peak = getattr(trainer.settings, f"{name}_learning_rate")
+            rates = []
+            for step in (0, trainer.settings.steps // 2, trainer.settings.steps):
+                optimizer.iterations.assign(step)
+                rates.append(float(optimizer.learning_rate))
+            np.testing.assert_allclose(rates, [peak, peak * (1 + share) / 2, peak * share], rtol=1e-5, atol=1e-12)
