@@ -499,8 +499,8 @@ _PEOPLE = Config(
     ),
     generator=GeneratorConfig(network="modulated"),
     matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
-    # Where R1 is as strong as in `demo`, or the learning rates fall, faces are smeared: `docs/people.md`.
-    generation=GenerationConfig(steps=3000, last_rate=1.0, gamma=0.2, consistency=0.5),
+    # Where R1 is as strong as in `demo`, or the learning rates fall to 0, faces are smeared: `docs/people.md`.
+    generation=GenerationConfig(steps=2000, last_rate=0.5, gamma=0.2, consistency=0.5),
     loop=LoopConfig(validate_every=50),
 )
 
@@ -536,7 +536,7 @@ PRESETS = {
         speech_encoder=SpeechEncoderConfig(network="resemblyzer"),
         face_encoder=FaceEncoderConfig(network="dlib"),
         matching=dataclasses.replace(_PEOPLE.matching, steps=300, judge_steps=100, scale=2.0),
-        generation=dataclasses.replace(_PEOPLE.generation, steps=2400, consistency=0.3),
+        generation=dataclasses.replace(_PEOPLE.generation, steps=1600, consistency=0.3),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(
