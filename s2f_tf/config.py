@@ -536,7 +536,7 @@ PRESETS = {
         speech_encoder=SpeechEncoderConfig(network="resemblyzer"),
         face_encoder=FaceEncoderConfig(network="dlib"),
         matching=dataclasses.replace(_PEOPLE.matching, steps=300, judge_steps=100, scale=2.0),
-        generation=dataclasses.replace(_PEOPLE.generation, steps=1600, consistency=0.3),
+        generation=dataclasses.replace(_PEOPLE.generation, steps=2400, last_rate=1.0, consistency=0.3),
     ),
     # 128 pixels and six seconds, as in the paper; for GPUs.
     "paper": Config(
