@@ -102,4 +102,5 @@ def test_level_and_block_do_not_matter():
     assert voiced_seconds(spoken * 2.0**-12) == voiced_seconds(spoken) > 3
     whole, first = voiced(spoken), voiced(spoken[: 5 * SAMPLE_RATE])
     for a, b in zip(whole, first, strict=True):
-        np.testing.assert_allclose(a[: len(b)], b, rtol=1e-9)
+        # Of as many rows as there are, some processors' products of matrices differ in the last bit of a float32.
+        np.testing.assert_allclose(a[: len(b)], b, rtol=1e-6)
