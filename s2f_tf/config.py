@@ -154,13 +154,6 @@ class FaceEncoderConfig:
 class GeneratorConfig:
     """G: (z, embedding) to face (`s2f_tf/models/generator.py`)."""
 
-    network: str = setting(
-        "normalised",
-        "how a style changes what G draws: normalised takes mean and spread of each map from it, and repeats pixels to "
-        "double a map; modulated scales the kernels by it, and doubles smoothly",
-        choices=("normalised", "modulated"),
-        absent="normalised",
-    )
     z_size: int = setting(32, "size of z, what the voice does not tell", low=1)
     style_size: int = setting(128, "size of the style vector that modulates every block", low=4)
     widths: tuple[int, ...] = setting(
@@ -228,7 +221,7 @@ class GenerationConfig:
         5e-4, "peak learning rate of the discriminator's Adam, which falls as a cosine", low=0.0
     )
     last_rate: float = setting(
-        0.0, "share of both that is left at the last step: 1 does not let them fall", low=0.0, high=1.0, absent=0.0
+        0.5, "share of both that is left at the last step: 1 does not let them fall", low=0.0, high=1.0, absent=0.0
     )
     beta_2: float = setting(0.99, "second moment decay of both Adams (the first is 0)", low=0.0, high=0.9999)
     consistency: float = setting(
@@ -238,7 +231,7 @@ class GenerationConfig:
     diversity_distance: float = setting(
         0.8, "how far apart they shall be, as a share of the distance of two real faces", low=0.0, absent=0.8
     )
-    gamma: float = setting(1.0, "weight of the gradient penalty R1", low=0.0)
+    gamma: float = setting(0.2, "weight of the gradient penalty R1", low=0.0)
     penalty_every: int = setting(8, "the gradient penalty is computed on every n-th step, n times as strong", low=1)
     ema_decay: float = setting(
         0.995, "decay of the moving average of the generator, which is what is exported", low=0.0, high=1.0
@@ -497,10 +490,8 @@ _PEOPLE = Config(
         babble=0.0,
         channel=0.0,
     ),
-    generator=GeneratorConfig(network="modulated"),
     matching=MatchingConfig(steps=500, warmup_steps=30, scale=1.0, weight_decay=0.05, ema_decay=0.99),
-    # Where R1 is as strong as in `demo`, or the learning rates fall to 0, faces are smeared: `docs/people.md`.
-    generation=GenerationConfig(steps=2000, last_rate=0.5, gamma=0.2, consistency=0.5),
+    generation=GenerationConfig(steps=2000, consistency=0.5),
     loop=LoopConfig(validate_every=50),
 )
 

@@ -9,11 +9,8 @@ from s2f_tf.config import Config
 from s2f_tf.models import layers
 
 
-class StyledBlock(keras.layers.Layer):
-    """A residual block, modulated by the style before each of its convolutions. [B, H, W, C] to [B, nH, nW, C'].
-
-    Who inherits makes two modulated convolutions, `first_half` and `second_half`, and says how a face is doubled.
-    """
+class GeneratorBlock(keras.layers.Layer):
+    """Two modulated convolutions around a shortcut, the map doubled between them. [B, H, W, C] to [B, nH, nW, C']."""
 
     def __init__(self, width: int, doubles: bool, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -24,7 +21,10 @@ class StyledBlock(keras.layers.Layer):
         """Makes the layers; the shortcut is a 1x1 convolution where the width changes."""
         _, height, width, before = x_shape
         size = (2 * height, 2 * width) if self.doubles else (height, width)
-        self.build_halves(x_shape, (None, *size, self.width), style_shape)
+        self.first = layers.ModulatedConvolution(self.width, name="first")
+        self.first.build(x_shape, style_shape)
+        self.second = layers.ModulatedConvolution(self.width, name="second")
+        self.second.build((None, *size, self.width), style_shape)
         self.shortcut = None
         if before != self.width:
             self.shortcut = keras.layers.Conv2D(self.width, 1, use_bias=False, name="shortcut")
@@ -32,71 +32,24 @@ class StyledBlock(keras.layers.Layer):
 
     def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
         """The modulated block."""
-        h = self.first_half(x, style)
-        h = self.upsample(h) if self.doubles else h
-        h = self.second_half(h, style)
+        h = self.first(layers.leaky_relu(x), style)
+        h = self._doubled(h)
+        h = self.second(layers.leaky_relu(h), style)
         if self.shortcut is not None:
             x = self.shortcut(x)
-        x = self.upsample(x) if self.doubles else x
-        return layers.residual(x, h)
+        return layers.residual(self._doubled(x), h)
 
-
-class GeneratorBlock(StyledBlock):
-    """By adaptive instance normalisation, doubled by repeating each pixel.
-
-    Of a face of real people, a few thousand steps leave the edges of these pixels: a weave, and strokes across. The
-    class keeps its name, by which files of weights know it.
-    """
-
-    upsample = staticmethod(layers.upsample)
-
-    def build_halves(self, x_shape: tuple, doubled_shape: tuple, style_shape: tuple) -> None:
-        """Makes both halves."""
-        self.normalise_first = layers.AdaptiveInstanceNormalization(name="normalise_first")
-        self.normalise_first.build(x_shape, style_shape)
-        self.first = keras.layers.Conv2D(self.width, 3, padding="same", kernel_initializer="he_normal", name="first")
-        self.first.build(x_shape)
-        self.normalise_second = layers.AdaptiveInstanceNormalization(name="normalise_second")
-        self.normalise_second.build(doubled_shape, style_shape)
-        self.second = keras.layers.Conv2D(self.width, 3, padding="same", kernel_initializer="he_normal", name="second")
-        self.second.build(doubled_shape)
-
-    def first_half(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
-        """[B, H, W, C] to [B, H, W, C']."""
-        return self.first(layers.leaky_relu(self.normalise_first(x, style)))
-
-    def second_half(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
-        """[B, nH, nW, C'] to the same shape."""
-        return self.second(layers.leaky_relu(self.normalise_second(x, style)))
-
-
-class ModulatedBlock(StyledBlock):
-    """By modulated convolutions, doubled smoothly."""
-
-    upsample = staticmethod(layers.smooth_upsample)
-
-    def build_halves(self, x_shape: tuple, doubled_shape: tuple, style_shape: tuple) -> None:
-        """Makes both halves."""
-        self.first = layers.ModulatedConvolution(self.width, name="first")
-        self.first.build(x_shape, style_shape)
-        self.second = layers.ModulatedConvolution(self.width, name="second")
-        self.second.build(doubled_shape, style_shape)
-
-    def first_half(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
-        """[B, H, W, C] to [B, H, W, C']."""
-        return self.first(layers.leaky_relu(x), style)
-
-    def second_half(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
-        """[B, nH, nW, C'] to the same shape."""
-        return self.second(layers.leaky_relu(x), style)
+    def _doubled(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return layers.upsample(x) if self.doubles else x
 
 
 class Generator(keras.Model):
     """Call with (z float32 [B, Z], embedding float32 [B, E] of unit length); returns a face [B, H, W, 3] in [-1, 1].
 
     z is drawn from N(0, I) independently of the embedding. Together they make one style vector, which modulates every
-    residual block. Each block adds to the face at its own resolution (Karras et al. 2020, section 4.1), so that the
-    finest ones have no background and no skin to fill, and leave less grain there.
+    residual block. Maps are doubled smoothly: repeated pixels leave a weave, and strokes across faces of people. Each
+    block adds to the face at its own resolution (Karras et al. 2020, section 4.1), so that the finest ones have no
+    background and no skin to fill, and leave less grain there.
     """
 
     def __init__(self, config: Config, **kwargs: object) -> None:
@@ -119,10 +72,9 @@ class Generator(keras.Model):
         self.constant = self.add_weight(
             name="constant", shape=(1, size, size, c.widths[0]), initializer=keras.initializers.RandomNormal(stddev=1.0)
         )
-        blocks = {"normalised": GeneratorBlock, "modulated": ModulatedBlock}
         self.blocks, self.to_rgb, before = [], [], c.widths[0]
         for i, width in enumerate(c.widths):
-            block = blocks[c.network](width, doubles=i > 0, name=f"block_{i}")
+            block = GeneratorBlock(width, doubles=i > 0, name=f"block_{i}")
             block.build((None, size, size, before), style_shape)
             self.blocks.append(block)
             size, before = (2 * size if i > 0 else size), width
@@ -149,5 +101,5 @@ class Generator(keras.Model):
         face = 0.0
         for i, (block, to_rgb) in enumerate(zip(self.blocks, self.to_rgb, strict=True)):
             x = block(x, style)
-            face = (layers.smooth_upsample(face) if i > 0 else face) + to_rgb(layers.leaky_relu(x))
+            face = (layers.upsample(face) if i > 0 else face) + to_rgb(layers.leaky_relu(x))
         return ops.tanh(face)

@@ -16,43 +16,9 @@ def unit_length(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def upsample(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Nearest-neighbour doubling of [B, H, W, C].
-
-    Concatenation has a far cheaper gradient than `ops.repeat`; and on a phone, four dimensions are all that are fast.
-    """
-    _, height, width, channels = x.shape
-    x = ops.reshape(ops.concatenate([x, x], axis=-1), (-1, height, 2 * width * channels))
-    return ops.reshape(ops.concatenate([x, x], axis=-1), (-1, 2 * height, 2 * width, channels))
-
-
-def smooth_upsample(x: keras.KerasTensor) -> keras.KerasTensor:
     """Bilinear doubling of [B, H, W, C]. Its second-order gradients are wrong: it is for G, of which none are asked."""
     _, height, width, _ = x.shape
     return ops.cast(ops.image.resize(x, (2 * height, 2 * width), interpolation="bilinear"), x.dtype)
-
-
-class AdaptiveInstanceNormalization(keras.layers.Layer):
-    """Instance normalisation whose scale and shift are read off a style vector (Huang and Belongie 2017, section 5).
-
-    Call with ([B, H, W, C], style [B, D]); returns [B, H, W, C].
-    """
-
-    def __init__(self, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-
-    def build(self, x_shape: tuple, style_shape: tuple) -> None:
-        """Makes the affine map from style to (scale, shift); the scale starts around one."""
-        self.affine = keras.layers.Dense(2 * x_shape[-1], name="affine")
-        self.affine.build(style_shape)
-
-    def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
-        """Normalises over height and width, then scales and shifts each channel."""
-        mean = ops.mean(x, axis=(1, 2), keepdims=True)
-        centred = x - mean
-        variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
-        scale, shift = ops.split(self.affine(style)[:, None, None, :], 2, axis=-1)
-        # One multiplier for each channel, so that the large tensor is touched twice and not five times.
-        return centred * ((1.0 + scale) * ops.rsqrt(variance + 1e-5)) + shift
 
 
 class ModulatedConvolution(keras.layers.Layer):
