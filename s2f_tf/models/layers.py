@@ -47,6 +47,8 @@ class ModulatedConvolution(keras.layers.Layer):
     def call(self, x: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
         """Scales, convolves and scales back: the same as one kernel for each example, at the price of one for all."""
         scale = self.affine(style)
+        # Their size would be taken back below: without it, eight bits hold what goes in and comes out of every example.
+        scale = scale * ops.rsqrt(ops.mean(ops.square(scale), axis=-1, keepdims=True) + 1e-8)
         kernel, wide = (ops.cast(tensor, keras.config.floatx()) for tensor in (self.kernel, scale))
         sizes = ops.rsqrt(ops.matmul(ops.square(wide), ops.sum(ops.square(kernel), axis=(0, 1))) + 1e-8)
         # What comes out of the activation has half the variance that went in.
