@@ -129,12 +129,6 @@ def distance(real: np.ndarray, others: np.ndarray, real_speakers: np.ndarray, ot
     return distribution.kid(real / scale, others / scale, real_speakers, others_speakers)
 
 
-def nearest(faces: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """How far the nearest of some others, [M, D], is from each of N faces, [N, D], by what is said of them: [N]."""
-    squared = np.square(faces).sum(axis=1)[:, None] - 2 * faces @ others.T + np.square(others).sum(axis=1)
-    return np.sqrt(np.maximum(squared.min(axis=1), 0.0))
-
-
 def faces_found(faces: np.ndarray) -> np.ndarray:
     """In which of some faces, float32 [N, H, W, 3] in [-1, 1], the detector finds one face, and where it should be."""
     pixels, detector = levels(faces), face_detection.shared_detector()

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from benchmarks import baseline, folds, judges, linear
@@ -152,33 +151,29 @@ def _measure_generation(
     seen = embed(run, corpus, "test", None, keep=10_000)
     resampling = Resampling(seen.speakers)
     training = reader.faces(drawn_from, "train", run.config.data.face_size).cache()
-    near_real = copies.nearest(seen.first, training).distance
+    real = _medians(copies.nearest(seen.first, training).distance, resampling.weights[:, resampling.group])
     each: list[dict[str, Figure]] = []
     drawn = [run.draw(run.z(np.arange(len(seen.ids)) + k * len(seen.ids)), seen.voices) for k in range(_Z)]
     for faces in drawn:
         judged, features = run.judge_see(faces)
         scored = generation.judge(seen.judge_voices, seen.judge_faces, judged, seen.speakers)["voice_to_generated"]
-        near = copies.nearest(faces, training).distance
+        near = _medians(copies.nearest(faces, training).distance, resampling.weights[:, resampling.group])
         each.append(
             {
                 "judge, 2-way": scored["accuracy_k2"],
                 "judge, 10-way": scored["accuracy_k10"],
-                "distance to the nearest training face, drawn / real": _ratio(near, near_real, resampling),
+                "distance to the nearest training face, drawn / real": figure(near / real),
                 "KID": distribution.compare(seen.judge_features, features, seen.speakers)["kid_judge"]["generated"],
                 "a face is found, drawn": figure(resampling.mean(judges.faces_found(faces).astype(float))),
             }
         )
     found = {name: folds.mean_of([figures[name] for figures in each]) for name in each[0]}
     found["a face is found, real"] = figure(resampling.mean(judges.faces_found(seen.first).astype(float)))
-    return found | (_judged_by_teachers(corpus, seen.first, drawn, training, outside) if outside.taught else {})
+    return found | (_judged_by_teachers(corpus, seen.first, drawn, outside) if outside.taught else {})
 
 
 def _judged_by_teachers(
-    corpus: reader.Corpus,
-    real: np.ndarray,
-    drawn: Sequence[np.ndarray],
-    training: tf.data.Dataset,
-    outside: judges.Outside,
+    corpus: reader.Corpus, real: np.ndarray, drawn: Sequence[np.ndarray], outside: judges.Outside
 ) -> dict[str, Figure]:
     """What teachers say of real faces of the test split, and of some drawn from each of its voices, all of one size."""
     test, others = outside.of(corpus, "test"), outside.others(corpus)
@@ -199,18 +194,7 @@ def _judged_by_teachers(
         ("real of others", told_known, np.array([one.speaker for one in known])),
     ):
         found[f"KID of teachers, {name}"] = judges.distance(told_real, faces, test.speakers, speakers)
-    # Pixels call any smooth face near; what a teacher says of a face does not.
-    copied = outside.see_all(np.stack([face for (face,) in training.as_numpy_iterator()]))
-    resampling = Resampling(test.speakers)
-    near_real, *near = (judges.nearest(faces, copied) for faces in (told_real, *told))
-    ratios = [_ratio(one, near_real, resampling) for one in near]
-    return found | {"distance to the nearest training face by teachers, drawn / real": folds.mean_of(ratios)}
-
-
-def _ratio(drawn: np.ndarray, real: np.ndarray, resampling: Resampling) -> Figure:
-    """The median of [N] distances by that of others of the same clips."""
-    weights = resampling.weights[:, resampling.group]
-    return figure(_medians(drawn, weights) / _medians(real, weights))
+    return found
 
 
 def _medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -55,13 +55,6 @@ def test_the_distance_of_like_faces_is_none_and_of_others_is_some():
     assert near.low < 0 < near.high < far.low
 
 
-def test_a_copy_is_no_way_from_the_nearest_and_any_other_as_far_as_it_is():
-    others = np.random.default_rng(0).normal(size=(50, 128))
-    faces = np.stack([others[7], others[3] + 0.01, others.mean(axis=0)])
-    straight = np.linalg.norm(faces[:, None] - others, axis=-1).min(axis=1)
-    np.testing.assert_allclose(judges.nearest(faces, others), straight, atol=1e-6)
-
-
 @pytest.fixture
 def taught(tiny_corpus, tmp_path):
     """A corpus of which teachers said something: the number of each clip, in its order."""
